@@ -1,0 +1,31 @@
+"""Where the tests find sample data and reference vectors, which are never part of the repository."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def _folder(variable: str, default: Path) -> Path:
+    path = Path(os.environ.get(variable, default))
+    if not path.is_dir():
+        pytest.skip(
+            f"needs the folder {default.parent.name}/{default.name} beside the checkout, or {variable} set to it"
+        )
+    return path
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Sample sequences, image pairs, published results."""
+    return _folder("EDGE_RGBT_DATA", ROOT.parent / "shared" / "data")
+
+
+@pytest.fixture(scope="session")
+def shared_vectors() -> Path:
+    """Reference numbers of the published code."""
+    return _folder("EDGE_RGBT_VECTORS", ROOT.parent / "shared" / "vectors")
