@@ -1,0 +1,1 @@
+"""The networks as PyTorch modules: the ViT branch, token elimination, the centre head, CKD."""
