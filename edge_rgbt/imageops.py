@@ -21,7 +21,7 @@ class CropGeometry:
 
     side, x1, y1: the square in picture pixels (integers; it may reach outside the picture).
     scale: crop pixels per picture pixel, out_size / side.
-    cx, cy: centre of the box, not rounded; the way back from the crop starts here, not at the square's centre.
+    cx, cy: centre of the box, not rounded; the way back from the crop starts here, not at the square.
     """
 
     side: int

@@ -1,0 +1,312 @@
+"""manifest.json of a model bundle: what a network needs from its runtime, validated whole."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from edge_rgbt.engine.base import TensorSpec
+from edge_rgbt.errors import BundleError
+
+SCHEMA = 1
+FAMILIES = ("ckd", "tpf", "transcmd")
+PRECISIONS = ("fp32", "fp16", "int8")
+RESERVED_FILES = ("manifest.json", "manifest.sig")
+_DTYPES = ("uint8", "float16", "float32")
+
+
+@dataclass(frozen=True, slots=True)
+class TrackerSettings:
+    """How the tracker reads the network's maps.
+
+    window_weight: response = score * (1 - w + w * window); 1 multiplies the window on in full.
+    size_smoothing: new size = (1 - s) * predicted + s * previous; 0 takes the prediction as it is.
+    clip_margin_px: at least this much of the box stays inside the picture.
+    lost_frames: so many scores in a row under `lost_threshold` mean LOST.
+    found_frames: so many at or above it mean TRACKING again.
+    """
+
+    window_weight: float = 1.0
+    size_smoothing: float = 0.0
+    clip_margin_px: float = 10.0
+    lost_frames: int = 5
+    found_frames: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class DynamicTemplate:
+    """A second template, renewed at most every `interval_frames` and only above `score_threshold`."""
+
+    interval_frames: int
+    score_threshold: float
+
+
+@dataclass(frozen=True, slots=True)
+class BundleFile:
+    """One file of the bundle as it was when the bundle was written."""
+
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The bundle's description. Sizes in pixels of the square crops; factors and stride as in `imageops`.
+
+    `files` is filled in by `write_bundle`. `extra` keeps keys that a later minor version may add.
+    """
+
+    name: str
+    version: str
+    family: str
+    precision: str
+    template_size: int
+    search_size: int
+    template_factor: float
+    search_factor: float
+    stride: int
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    lost_threshold: float
+    params: int
+    macs: int
+    licence: str
+    provenance: Mapping[str, Any]
+    metrics: Any = None
+    dynamic_template: DynamicTemplate | None = None
+    tracker: TrackerSettings = TrackerSettings()
+    files: Mapping[str, BundleFile] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    schema: int = SCHEMA
+
+    @property
+    def map_size(self) -> int:
+        """Side of the score, size and offset maps in cells."""
+        return self.search_size // self.stride
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON object of this manifest."""
+        out = {"schema": self.schema}
+        for f in dataclasses.fields(self):
+            if f.name not in ("schema", "extra"):
+                out[f.name] = _plain(getattr(self, f.name))
+        return {**out, **self.extra}
+
+
+def raw_pixel_inputs(template_size: int, search_size: int) -> tuple[TensorSpec, ...]:
+    """The four graph inputs of families that take raw crops: uint8 `[N, size, size, 3]`."""
+    sizes = {
+        "template_rgb": template_size,
+        "template_tir": template_size,
+        "search_rgb": search_size,
+        "search_tir": search_size,
+    }
+    return tuple(TensorSpec(name, "uint8", (-1, size, size, 3)) for name, size in sizes.items())
+
+
+def map_outputs(map_size: int) -> tuple[TensorSpec, ...]:
+    """The three graph outputs of every family: float32 `[N, channels, map_size, map_size]`."""
+    channels = {"score": 1, "size": 2, "offset": 2}
+    return tuple(TensorSpec(name, "float32", (-1, c, map_size, map_size)) for name, c in channels.items())
+
+
+def parse_manifest(value: Any, where: str) -> Manifest:
+    """Manifest from its JSON object. Raises BundleError naming every fault, in one line, and `where`."""
+    if not isinstance(value, Mapping):
+        raise BundleError(f"{where}: not a JSON object; export the bundle again")
+    if value.get("schema") != SCHEMA:
+        raise BundleError(
+            f"{where}: schema {value.get('schema')!r}, this version reads schema {SCHEMA}; "
+            "export the bundle again or install the version that wrote it"
+        )
+    reader = _Reader(value)
+    manifest = _read(reader)
+    faults = reader.faults or _contradictions(manifest)
+    if faults:
+        raise BundleError(f"{where}: {'; '.join(faults)}; export the bundle again")
+    return manifest
+
+
+def _read(r: _Reader) -> Manifest:
+    known = {f.name for f in dataclasses.fields(Manifest)}
+    return Manifest(
+        name=r.text("name"),
+        version=r.text("version"),
+        family=r.choice("family", FAMILIES),
+        precision=r.choice("precision", PRECISIONS),
+        template_size=r.whole("template_size", 1),
+        search_size=r.whole("search_size", 1),
+        template_factor=r.real("template_factor", 0.1, 100.0),
+        search_factor=r.real("search_factor", 0.1, 100.0),
+        stride=r.whole("stride", 1),
+        inputs=r.specs("inputs"),
+        outputs=r.specs("outputs"),
+        lost_threshold=r.real("lost_threshold", 0.0, 1.0),
+        params=r.whole("params", 0),
+        macs=r.whole("macs", 0),
+        licence=r.text("licence"),
+        provenance=r.mapping("provenance"),
+        metrics=r.present("metrics"),
+        dynamic_template=r.section("dynamic_template", _DYNAMIC_LIMITS, DynamicTemplate, all_keys=True),
+        tracker=r.section("tracker", _TRACKER_LIMITS, TrackerSettings) or TrackerSettings(),
+        files=r.files("files"),
+        extra={key: v for key, v in r.value.items() if key not in known},
+    )
+
+
+_TRACKER_LIMITS = {
+    "window_weight": (float, 0.0, 1.0),
+    "size_smoothing": (float, 0.0, 0.99),
+    "clip_margin_px": (float, 1.0, 1000.0),
+    "lost_frames": (int, 1, 10_000),
+    "found_frames": (int, 1, 10_000),
+}
+_DYNAMIC_LIMITS = {"interval_frames": (int, 1, 1_000_000), "score_threshold": (float, 0.0, 1.0)}
+
+
+def _contradictions(m: Manifest) -> list[str]:
+    """Faults that show only when fields are taken together."""
+    faults = []
+    if m.search_size % m.stride:
+        faults.append(f"search_size {m.search_size} is not a multiple of stride {m.stride}")
+    wanted = {spec.name: spec for spec in map_outputs(m.map_size)}
+    if m.family != "tpf":
+        wanted |= {spec.name: spec for spec in raw_pixel_inputs(m.template_size, m.search_size)}
+    given = {spec.name: spec for spec in (*m.inputs, *m.outputs)}
+    for name, spec in wanted.items():
+        found = given.get(name)
+        if found is None:
+            faults.append(f"graph tensor '{name}' is missing")
+        elif found.dtype != spec.dtype or found.shape[1:] != spec.shape[1:]:
+            faults.append(
+                f"graph tensor '{name}' is {found.dtype} {list(found.shape)}, "
+                f"expected {spec.dtype} {list(spec.shape)}"
+            )
+    return faults
+
+
+class _Reader:
+    """Takes fields out of a JSON object and collects what is wrong with them."""
+
+    def __init__(self, value: Mapping[str, Any]) -> None:
+        self.value = value
+        self.faults: list[str] = []
+
+    def present(self, key: str) -> Any:
+        if key not in self.value:
+            near = difflib.get_close_matches(key, self.value, 1)
+            self.faults.append(f"'{key}' is missing" + (f" ('{near[0]}' is there)" if near else ""))
+        return self.value.get(key)
+
+    def _checked(self, key: str, good: Any, expected: str, fallback: Any) -> Any:
+        if key not in self.value:
+            self.present(key)
+            return fallback
+        value = self.value[key]
+        if good(value):
+            return value
+        self.faults.append(f"{key} is {_short(value)}, expected {expected}")
+        return fallback
+
+    def text(self, key: str) -> str:
+        return self._checked(key, lambda v: isinstance(v, str) and v.strip(), "text", "")
+
+    def choice(self, key: str, allowed: tuple[str, ...]) -> str:
+        return self._checked(key, lambda v: v in allowed, " or ".join(allowed), allowed[0])
+
+    def whole(self, key: str, least: int) -> int:
+        return self._checked(
+            key, lambda v: _is_number(v, int) and v >= least, f"a whole number >= {least}", 1
+        )
+
+    def real(self, key: str, low: float, high: float) -> float:
+        good = self._checked(key, lambda v: _is_number(v) and low <= v <= high, f"{low:g} to {high:g}", low)
+        return float(good)
+
+    def mapping(self, key: str) -> Mapping[str, Any]:
+        return self._checked(key, lambda v: isinstance(v, Mapping), "an object", {})
+
+    def section(self, key: str, limits: Mapping[str, tuple], cls: Any, all_keys: bool = False) -> Any:
+        """A nested object whose keys are all known; None if it is null or absent."""
+        value = self.value.get(key)
+        if value is None:
+            return None
+        faults = len(self.faults)
+        if not isinstance(value, Mapping):
+            self.faults.append(f"{key} is {_short(value)}, expected an object or null")
+            return None
+        for name, (kind, low, high) in limits.items():
+            if name in value and not (_is_number(value[name], kind) and low <= value[name] <= high):
+                self.faults.append(f"{key}.{name} is {_short(value[name])}, expected {low:g} to {high:g}")
+            if all_keys and name not in value:
+                self.faults.append(f"'{key}.{name}' is missing")
+        for name in value:
+            if name not in limits:
+                self.faults.append(f"{key}.{name} is unknown, expected {', '.join(limits)}")
+        if len(self.faults) > faults:
+            return None
+        return cls(**{name: limits[name][0](v) for name, v in value.items()})
+
+    def specs(self, key: str) -> tuple[TensorSpec, ...]:
+        items = self._checked(key, lambda v: isinstance(v, list) and v, "a list of tensors", [])
+        out = []
+        for item in items:
+            good = (
+                isinstance(item, Mapping)
+                and isinstance(item.get("name"), str)
+                and item.get("dtype") in _DTYPES
+                and isinstance(item.get("shape"), list)
+                and all(_is_number(n, int) for n in item["shape"])
+            )
+            if good:
+                out.append(TensorSpec(item["name"], item["dtype"], tuple(item["shape"])))
+            else:
+                self.faults.append(f"{key} holds {_short(item)}, expected name, dtype and shape")
+        return tuple(out)
+
+    def files(self, key: str) -> dict[str, BundleFile]:
+        out = {}
+        for name, entry in self.mapping(key).items():
+            plain = bool(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", name)) and name not in RESERVED_FILES
+            good = (
+                isinstance(entry, Mapping)
+                and isinstance(entry.get("sha256"), str)
+                and re.fullmatch(r"[0-9a-f]{64}", entry["sha256"])
+                and _is_number(entry.get("bytes"), int)
+            )
+            if not plain:
+                self.faults.append(f"files holds '{name}', expected a plain file name")
+            elif not good:
+                self.faults.append(f"files['{name}'] is {_short(entry)}, expected sha256 and bytes")
+            else:
+                out[name] = BundleFile(entry["sha256"], entry["bytes"])
+        if not out and key in self.value:
+            self.faults.append("files names no file")
+        return out
+
+
+def _is_number(value: Any, kind: type = float) -> bool:
+    if isinstance(value, bool):
+        return False
+    return isinstance(value, int) or (kind is float and isinstance(value, float) and math.isfinite(value))
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _plain(value: Any) -> Any:
+    """Dataclasses, tuples and mappings as JSON values."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _plain(v) for key, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return value

@@ -1,0 +1,114 @@
+"""A tiny but real bundle: an ONNX graph with the contract's inputs and outputs that finds a bright target.
+
+The graph compares the mean brightness of every search cell with that of the template's centre, in both
+modalities, and scores their agreement. No training, no randomness: enough to drive every path that a trained
+network takes, on sequences whose target is brighter or darker than what surrounds it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from edge_rgbt.bundle import Bundle, Manifest, map_outputs, raw_pixel_inputs, write_bundle
+
+TEMPLATE_SIZE = 64
+SEARCH_SIZE = 128
+STRIDE = 8
+
+
+def matching_graph(
+    template_size: int = TEMPLATE_SIZE, search_size: int = SEARCH_SIZE, stride: int = STRIDE
+) -> onnx.ModelProto:
+    """score = exp(-(d_rgb^2 + d_tir^2) / 24^2), d = cell minus template centre in grey levels."""
+    cells = search_size // stride
+    nodes: list[onnx.NodeProto] = []
+    constants = {
+        "centre_start": np.array([template_size // 2 - stride // 2] * 2, np.int64),
+        "centre_end": np.array([template_size // 2 + stride // 2] * 2, np.int64),
+        "centre_axes": np.array([1, 2], np.int64),
+        "pixel_axes": np.array([1, 2, 3], np.int64),
+        "channel_axis": np.array([3], np.int64),
+        "cell_shape": np.array([0, 1, search_size, search_size], np.int64),
+        "mean_shape": np.array([0, 1, 1, 1], np.int64),
+        "tolerance": np.array(-1.0 / 24.0**2, np.float32),
+        # A cell's middle, and the share of the search crop that the box of the last frame fills.
+        "half": np.full((1, 2, 1, 1), 0.5, np.float32),
+        "quarter": np.full((1, 2, 1, 1), 0.25, np.float32),
+        "zero": np.zeros((), np.float32),
+    }
+    for m in ("rgb", "tir"):
+        nodes += [
+            helper.make_node("Cast", [f"template_{m}"], [f"t_{m}"], to=TensorProto.FLOAT),
+            helper.make_node("Slice", [f"t_{m}", "centre_start", "centre_end", "centre_axes"], [f"c_{m}"]),
+            helper.make_node("ReduceMean", [f"c_{m}", "pixel_axes"], [f"mean_{m}"], keepdims=1),
+            helper.make_node("Reshape", [f"mean_{m}", "mean_shape"], [f"wanted_{m}"]),
+            helper.make_node("Cast", [f"search_{m}"], [f"s_{m}"], to=TensorProto.FLOAT),
+            helper.make_node("ReduceMean", [f"s_{m}", "channel_axis"], [f"grey_{m}"], keepdims=0),
+            helper.make_node("Reshape", [f"grey_{m}", "cell_shape"], [f"plane_{m}"]),
+            helper.make_node(
+                "AveragePool",
+                [f"plane_{m}"],
+                [f"cell_{m}"],
+                kernel_shape=[stride, stride],
+                strides=[stride, stride],
+            ),
+            helper.make_node("Sub", [f"cell_{m}", f"wanted_{m}"], [f"d_{m}"]),
+            helper.make_node("Mul", [f"d_{m}", f"d_{m}"], [f"d2_{m}"]),
+        ]
+    nodes += [
+        helper.make_node("Add", ["d2_rgb", "d2_tir"], ["d2"]),
+        helper.make_node("Mul", ["d2", "tolerance"], ["exponent"]),
+        helper.make_node("Exp", ["exponent"], ["score"]),
+        helper.make_node("Mul", ["score", "zero"], ["nothing"]),
+        helper.make_node("Add", ["nothing", "quarter"], ["size"]),
+        helper.make_node("Add", ["nothing", "half"], ["offset"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "brightness_match",
+        [
+            helper.make_tensor_value_info(s.name, TensorProto.UINT8, ["N", *s.shape[1:]])
+            for s in raw_pixel_inputs(template_size, search_size)
+        ],
+        [
+            helper.make_tensor_value_info(s.name, TensorProto.FLOAT, ["N", *s.shape[1:]])
+            for s in map_outputs(cells)
+        ],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
+    onnx.checker.check_model(model)
+    return model
+
+
+def tiny_manifest(**changes: object) -> Manifest:
+    """Manifest of the graph above; keyword arguments replace fields."""
+    manifest = Manifest(
+        name="brightness-match",
+        version="1",
+        family="ckd",
+        precision="fp32",
+        template_size=TEMPLATE_SIZE,
+        search_size=SEARCH_SIZE,
+        template_factor=2.0,
+        search_factor=4.0,
+        stride=STRIDE,
+        inputs=raw_pixel_inputs(TEMPLATE_SIZE, SEARCH_SIZE),
+        outputs=map_outputs(SEARCH_SIZE // STRIDE),
+        lost_threshold=0.3,
+        params=0,
+        macs=3 * 2 * SEARCH_SIZE**2,
+        licence="Apache-2.0",
+        provenance={"recipe": "written by hand", "data": "none"},
+    )
+    return dataclasses.replace(manifest, **changes)
+
+
+def tiny_bundle(path: Path, **changes: object) -> Bundle:
+    """Writes the bundle to a folder, or to a zip if the name ends in .rgbt."""
+    return write_bundle(path, tiny_manifest(**changes), {"model.onnx": matching_graph().SerializeToString()})
