@@ -1,0 +1,1 @@
+"""What leaves the tracker: MAVLink messages, annotated video, track logs."""

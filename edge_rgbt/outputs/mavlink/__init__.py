@@ -1,0 +1,17 @@
+"""MAVLink out: endpoints, messages, and the publisher that ties them to a track."""
+
+from edge_rgbt.outputs.mavlink.endpoint import DEFAULT_URL, Endpoint, parse_endpoint
+from edge_rgbt.outputs.mavlink.messages import StatusOptions, VehiclePose
+from edge_rgbt.outputs.mavlink.publisher import LinkCounters, TrackPublisher
+from edge_rgbt.outputs.mavlink.vehicle import SimulatedVehicle
+
+__all__ = [
+    "DEFAULT_URL",
+    "Endpoint",
+    "LinkCounters",
+    "SimulatedVehicle",
+    "StatusOptions",
+    "TrackPublisher",
+    "VehiclePose",
+    "parse_endpoint",
+]

@@ -1,0 +1,223 @@
+"""MAVLink messages from our own types, and their bytes. Pure functions over pymavlink's version 2 dialect.
+
+The dialect class is used directly: `mavutil` loads the version 1 dialect unless an environment variable was
+set before its import, and that one cannot send messages 259 and up (R-V2-1).
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from edge_rgbt.errors import EdgeRgbtError
+from edge_rgbt.outputs.mavlink.identity import AUTOPILOT_INVALID, Identity
+from edge_rgbt.types import Box, TrackState, TrackStatus
+
+try:
+    from pymavlink.dialects.v20 import common as dialect
+except ImportError as missing:  # the extra is optional, the sentence is not
+    raise EdgeRgbtError(
+        "MAVLink output needs pymavlink, which is not installed: pip install 'edge-rgbt[mavlink]'"
+    ) from missing
+
+NAN = float("nan")
+
+
+class Health(Enum):
+    """MAV_STATE of the camera's heartbeat."""
+
+    BOOT = dialect.MAV_STATE_BOOT
+    STANDBY = dialect.MAV_STATE_STANDBY
+    ACTIVE = dialect.MAV_STATE_ACTIVE
+    CRITICAL = dialect.MAV_STATE_CRITICAL
+    POWEROFF = dialect.MAV_STATE_POWEROFF
+
+
+class TargetPhase(Enum):
+    """Every state of the target that a ground station can be told."""
+
+    IDLE = "idle"
+    ACQUIRING = "acquiring"  # accepted, no output yet
+    TRACKING = "tracking"
+    COASTING = "coasting"  # hidden, box predicted
+    LOST = "lost"
+    SENSOR_FAILURE = "sensor failure"
+
+
+PHASES = {
+    TrackStatus.IDLE: TargetPhase.IDLE,
+    TrackStatus.TRACKING: TargetPhase.TRACKING,
+    TrackStatus.LOST: TargetPhase.LOST,
+}
+_ACTIVE = dialect.CAMERA_TRACKING_STATUS_FLAGS_ACTIVE
+_ERROR = dialect.CAMERA_TRACKING_STATUS_FLAGS_ERROR
+_COASTING = 8  # CAMERA_TRACKING_STATUS_FLAGS_COASTING, younger than some pymavlink releases we accept
+_STATUS_FLAGS = {
+    TargetPhase.IDLE: 0,
+    TargetPhase.ACQUIRING: _ACTIVE,
+    TargetPhase.TRACKING: _ACTIVE,
+    TargetPhase.COASTING: _ACTIVE | _COASTING,
+    TargetPhase.LOST: _ERROR,
+    TargetPhase.SENSOR_FAILURE: _ERROR,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StatusOptions:
+    """How the target is reported.
+
+    coasting: flag predicted boxes as the standard says; QGroundControl up to 5.0 hides them then (R-TS-4).
+    report_point: POINT instead of RECTANGLE (R-TS-1). drawn_in_video: the stream already shows the box.
+    """
+
+    coasting: bool = True
+    report_point: bool = False
+    drawn_in_video: bool = False
+
+
+def camera_heartbeat(health: Health) -> Any:
+    """HEARTBEAT of a camera component, which is no autopilot and has no mode."""
+    return dialect.MAVLink_heartbeat_message(
+        dialect.MAV_TYPE_CAMERA, AUTOPILOT_INVALID, 0, 0, health.value, 3
+    )
+
+
+def provisional_heartbeat() -> Any:
+    """HEARTBEAT of an onboard computer: opens the path while the vehicle's id is unknown (R-ID-1)."""
+    kind = dialect.MAV_TYPE_ONBOARD_CONTROLLER
+    return dialect.MAVLink_heartbeat_message(kind, AUTOPILOT_INVALID, 0, 0, Health.BOOT.value, 3)
+
+
+def tracking_image_status(
+    state: TrackState, width: int, height: int, options: StatusOptions | None = None
+) -> Any:
+    """CAMERA_TRACKING_IMAGE_STATUS of a tracker state; its box is in pixels of a width x height picture."""
+    return target_status(PHASES[state.status], state.box, width, height, options)
+
+
+def target_status(
+    phase: TargetPhase, box: Box | None, width: int, height: int, options: StatusOptions | None = None
+) -> Any:
+    """CAMERA_TRACKING_IMAGE_STATUS of a phase. NaN and mode NONE unless active (R-TS-2)."""
+    options = options or StatusOptions()
+    flags = _STATUS_FLAGS[phase]
+    if not options.coasting:
+        flags &= ~_COASTING
+    if not flags & _ACTIVE or box is None:
+        return _image_status(flags & ~(_ACTIVE | _COASTING), dialect.CAMERA_TRACKING_MODE_NONE, 0)
+    data = dialect.CAMERA_TRACKING_TARGET_DATA_IN_STATUS
+    if options.drawn_in_video:
+        data |= dialect.CAMERA_TRACKING_TARGET_DATA_RENDERED
+    left, top, right, bottom = fractions(box, width, height)
+    if not options.report_point:
+        mode = dialect.CAMERA_TRACKING_MODE_RECTANGLE
+        return _image_status(flags, mode, data, rectangle=(left, top, right, bottom))
+    circle = ((left + right) / 2, (top + bottom) / 2, (right - left) / 2)
+    return _image_status(flags, dialect.CAMERA_TRACKING_MODE_POINT, data, circle)
+
+
+def _image_status(
+    flags: int,
+    mode: int,
+    data: int,
+    circle: tuple[float, float, float] = (NAN, NAN, NAN),
+    rectangle: tuple[float, float, float, float] = (NAN, NAN, NAN, NAN),
+) -> Any:
+    x, y, radius = circle
+    return dialect.MAVLink_camera_tracking_image_status_message(flags, mode, data, x, y, radius, *rectangle)
+
+
+def fractions(box: Box, width: int, height: int) -> tuple[float, float, float, float]:
+    """Left, top, right, bottom as fractions of the picture, in 0..1 and at least a pixel apart (R-TS-3)."""
+    left, right = _span(box.x / width, (box.x + box.w) / width, 1 / width)
+    top, bottom = _span(box.y / height, (box.y + box.h) / height, 1 / height)
+    return left, top, right, bottom
+
+
+def _span(low: float, high: float, pixel: float) -> tuple[float, float]:
+    low, high = min(max(low, 0.0), 1.0), min(max(high, 0.0), 1.0)
+    if high - low < pixel:
+        low = min(max((low + high - pixel) / 2, 0.0), 1.0 - pixel)
+        high = low + pixel
+    return low, high
+
+
+@dataclass(frozen=True, slots=True)
+class VehiclePose:
+    """Where a (simulated) vehicle is: WGS84 degrees, metres, metres per second north-east-down, radians."""
+
+    latitude_deg: float
+    longitude_deg: float
+    altitude_m: float
+    height_m: float
+    velocity_ned_mps: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    roll_rad: float = 0.0
+    pitch_rad: float = 0.0
+    yaw_rad: float = 0.0
+
+
+def autopilot_heartbeat() -> Any:
+    """HEARTBEAT of a simulated multicopter in flight: armed, guided, a generic autopilot."""
+    mode = dialect.MAV_MODE_FLAG_SAFETY_ARMED | dialect.MAV_MODE_FLAG_HIL_ENABLED
+    return dialect.MAVLink_heartbeat_message(
+        dialect.MAV_TYPE_QUADROTOR, dialect.MAV_AUTOPILOT_GENERIC, mode, 0, dialect.MAV_STATE_ACTIVE, 3
+    )
+
+
+def attitude(pose: VehiclePose, time_boot_ms: int) -> Any:
+    """ATTITUDE; turning rates are not simulated and 0."""
+    yaw = math.remainder(pose.yaw_rad, math.tau)
+    return dialect.MAVLink_attitude_message(time_boot_ms, pose.roll_rad, pose.pitch_rad, yaw, 0.0, 0.0, 0.0)
+
+
+def global_position(pose: VehiclePose, time_boot_ms: int) -> Any:
+    """GLOBAL_POSITION_INT in its integer units: degrees * 1e7, mm, cm/s, hundredths of a degree."""
+    north, east, down = (round(v * 100) for v in pose.velocity_ned_mps)
+    return dialect.MAVLink_global_position_int_message(
+        time_boot_ms,
+        round(pose.latitude_deg * 1e7),
+        round(pose.longitude_deg * 1e7),
+        round(pose.altitude_m * 1000),
+        round(pose.height_m * 1000),
+        north,
+        east,
+        down,
+        round(math.degrees(pose.yaw_rad) % 360 * 100) % 36000,
+    )
+
+
+class Encoder:
+    """Turns messages into version 2 frames of one link, where each source has its own sequence (R-EP-7)."""
+
+    def __init__(self) -> None:
+        self._sources: dict[Identity, Any] = {}
+
+    def encode(self, identity: Identity, message: Any) -> bytes:
+        source = self._sources.get(identity)
+        if source is None:
+            source = dialect.MAVLink(None, srcSystem=identity.system, srcComponent=identity.component)
+            self._sources[identity] = source
+        # Packing writes header and bytes into the message, and another link may be packing the same one.
+        frame = copy.copy(message).pack(source)
+        source.seq = (source.seq + 1) % 256
+        return bytes(frame)
+
+
+class HeartbeatReader:
+    """Finds heartbeats in received bytes; anything else, garbage included, is passed over."""
+
+    def __init__(self) -> None:
+        self._parser = dialect.MAVLink(None)
+        self._parser.robust_parsing = True
+
+    def feed(self, data: bytes) -> list[tuple[int, int, int]]:
+        """(system, component, autopilot) of every whole heartbeat up to here."""
+        messages: list[Any] = self._parser.parse_buffer(data) or []
+        return [
+            (message.get_srcSystem(), message.get_srcComponent(), message.autopilot)
+            for message in messages
+            if message.get_type() == "HEARTBEAT"
+        ]
