@@ -26,7 +26,7 @@ def matching_graph(
 ) -> onnx.ModelProto:
     """score = exp(-(d_rgb^2 + d_tir^2) / 24^2), d = cell minus template centre in grey levels."""
     cells = search_size // stride
-    nodes: list[onnx.NodeProto] = []
+    corners = np.stack(np.meshgrid(np.arange(cells), np.arange(cells)))[None].astype(np.float32)  # x, y
     constants = {
         "centre_start": np.array([template_size // 2 - stride // 2] * 2, np.int64),
         "centre_end": np.array([template_size // 2 + stride // 2] * 2, np.int64),
@@ -36,37 +36,28 @@ def matching_graph(
         "cell_shape": np.array([0, 1, search_size, search_size], np.int64),
         "mean_shape": np.array([0, 1, 1, 1], np.int64),
         "tolerance": np.array(-1.0 / 24.0**2, np.float32),
-        # A cell's middle, and the share of the search crop that the box of the last frame fills.
-        "half": np.full((1, 2, 1, 1), 0.5, np.float32),
+        "corners": corners,
+        "middles": corners + 0.5,
+        "tiny": np.array(1e-6, np.float32),
+        # The share of the search crop that the box of the last frame fills.
         "quarter": np.full((1, 2, 1, 1), 0.25, np.float32),
         "zero": np.zeros((), np.float32),
     }
-    for m in ("rgb", "tir"):
-        nodes += [
-            helper.make_node("Cast", [f"template_{m}"], [f"t_{m}"], to=TensorProto.FLOAT),
-            helper.make_node("Slice", [f"t_{m}", "centre_start", "centre_end", "centre_axes"], [f"c_{m}"]),
-            helper.make_node("ReduceMean", [f"c_{m}", "pixel_axes"], [f"mean_{m}"], keepdims=1),
-            helper.make_node("Reshape", [f"mean_{m}", "mean_shape"], [f"wanted_{m}"]),
-            helper.make_node("Cast", [f"search_{m}"], [f"s_{m}"], to=TensorProto.FLOAT),
-            helper.make_node("ReduceMean", [f"s_{m}", "channel_axis"], [f"grey_{m}"], keepdims=0),
-            helper.make_node("Reshape", [f"grey_{m}", "cell_shape"], [f"plane_{m}"]),
-            helper.make_node(
-                "AveragePool",
-                [f"plane_{m}"],
-                [f"cell_{m}"],
-                kernel_shape=[stride, stride],
-                strides=[stride, stride],
-            ),
-            helper.make_node("Sub", [f"cell_{m}", f"wanted_{m}"], [f"d_{m}"]),
-            helper.make_node("Mul", [f"d_{m}", f"d_{m}"], [f"d2_{m}"]),
-        ]
+    nodes = [*_cell_distances("rgb", stride), *_cell_distances("tir", stride)]
+    # Agreement per cell; the box centre is the centroid of agreement around the cell.
+    around = {"kernel_shape": [9, 9], "pads": [4, 4, 4, 4]}
     nodes += [
         helper.make_node("Add", ["d2_rgb", "d2_tir"], ["d2"]),
         helper.make_node("Mul", ["d2", "tolerance"], ["exponent"]),
         helper.make_node("Exp", ["exponent"], ["score"]),
-        helper.make_node("Mul", ["score", "zero"], ["nothing"]),
+        helper.make_node("Add", ["score", "tiny"], ["mass_per_cell"]),
+        helper.make_node("AveragePool", ["mass_per_cell"], ["mass"], **around),
+        helper.make_node("Mul", ["mass_per_cell", "middles"], ["moment_per_cell"]),
+        helper.make_node("AveragePool", ["moment_per_cell"], ["moment"], **around),
+        helper.make_node("Div", ["moment", "mass"], ["centroid"]),
+        helper.make_node("Sub", ["centroid", "corners"], ["offset"]),
+        helper.make_node("Mul", ["offset", "zero"], ["nothing"]),
         helper.make_node("Add", ["nothing", "quarter"], ["size"]),
-        helper.make_node("Add", ["nothing", "half"], ["offset"]),
     ]
     graph = helper.make_graph(
         nodes,
@@ -84,6 +75,28 @@ def matching_graph(
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
     onnx.checker.check_model(model)
     return model
+
+
+def _cell_distances(m: str, stride: int) -> list[onnx.NodeProto]:
+    """Squared difference in grey levels between each search cell and the template's centre, one modality."""
+    return [
+        helper.make_node("Cast", [f"template_{m}"], [f"t_{m}"], to=TensorProto.FLOAT),
+        helper.make_node("Slice", [f"t_{m}", "centre_start", "centre_end", "centre_axes"], [f"c_{m}"]),
+        helper.make_node("ReduceMean", [f"c_{m}", "pixel_axes"], [f"mean_{m}"], keepdims=1),
+        helper.make_node("Reshape", [f"mean_{m}", "mean_shape"], [f"wanted_{m}"]),
+        helper.make_node("Cast", [f"search_{m}"], [f"s_{m}"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", [f"s_{m}", "channel_axis"], [f"grey_{m}"], keepdims=0),
+        helper.make_node("Reshape", [f"grey_{m}", "cell_shape"], [f"plane_{m}"]),
+        helper.make_node(
+            "AveragePool",
+            [f"plane_{m}"],
+            [f"cell_{m}"],
+            kernel_shape=[stride, stride],
+            strides=[stride, stride],
+        ),
+        helper.make_node("Sub", [f"cell_{m}", f"wanted_{m}"], [f"d_{m}"]),
+        helper.make_node("Mul", [f"d_{m}", f"d_{m}"], [f"d2_{m}"]),
+    ]
 
 
 def tiny_manifest(**changes: object) -> Manifest:

@@ -1,0 +1,165 @@
+"""The state machine around a network, driven by a small real one."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from bundles import matching_graph, tiny_bundle, tiny_manifest
+from onnx import helper
+from worlds import overlap, path_box, square_pair
+
+from edge_rgbt.bundle import TrackerSettings, write_bundle
+from edge_rgbt.engine import open_engine
+from edge_rgbt.errors import EdgeRgbtError, EngineError, UsageError
+from edge_rgbt.tracker import Tracker
+from edge_rgbt.types import Box, Frame, FramePair, Modality, TrackStatus
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    return tiny_bundle(tmp_path_factory.mktemp("bundle") / "b")
+
+
+@pytest.fixture(scope="module")
+def engine(bundle):
+    return open_engine(bundle, threads=1)
+
+
+@pytest.fixture
+def tracker(bundle, engine) -> Tracker:
+    return Tracker(bundle.manifest, engine)
+
+
+def test_tracker_follows_a_moving_target(tracker):
+    tracker.start(square_pair(0, path_box(0)), path_box(0))
+    overlaps = [overlap(tracker.update(square_pair(t, path_box(t))).box, path_box(t)) for t in range(1, 40)]
+    assert min(overlaps) > 0.5
+    assert np.mean(overlaps) > 0.65
+
+
+def test_states_carry_time_score_and_stage_times(tracker):
+    first = tracker.start(square_pair(0, path_box(0)), path_box(0))
+    state = tracker.update(square_pair(1, path_box(1)))
+    assert (first.score, first.box, first.status) == (1.0, path_box(0), TrackStatus.TRACKING)
+    assert state.timestamp_ns == square_pair(1, None).timestamp_ns
+    assert [t.stage for t in state.timings] == ["crop", "infer", "decode"]
+    assert all(t.duration_ns > 0 for t in state.timings)
+    assert state.score == pytest.approx(float(tracker.score_map.max()))
+    assert state.score > 0.9
+
+
+def test_vanished_target_is_lost_after_a_few_frames_and_found_again(tracker):
+    settings = tracker.manifest.tracker
+    box = path_box(0)
+    tracker.start(square_pair(0, box), box)
+    gone = [tracker.update(square_pair(t, None)) for t in range(1, 1 + settings.lost_frames)]
+    assert [s.status for s in gone[:-1]] == [TrackStatus.TRACKING] * (settings.lost_frames - 1)
+    assert gone[-1].status is TrackStatus.LOST
+    back = [tracker.update(square_pair(t, gone[-1].box)) for t in range(20, 20 + settings.found_frames)]
+    assert back[0].status is TrackStatus.LOST
+    assert back[-1].status is TrackStatus.TRACKING
+
+
+def test_single_low_score_does_not_lose_the_target(tracker):
+    tracker.start(square_pair(0, path_box(0)), path_box(0))
+    for t in range(1, 10):
+        state = tracker.update(square_pair(t, path_box(0) if t % 2 else None))
+        assert state.status is TrackStatus.TRACKING
+
+
+def test_black_pictures_give_a_finite_box_and_end_lost(tracker):
+    tracker.start(square_pair(0, path_box(0)), path_box(0))
+    black = FramePair(
+        Frame(np.zeros((256, 320, 3), np.uint8), Modality.RGB, 1, 1),
+        Frame(np.zeros((256, 320), np.uint8), Modality.TIR, 1, 1),
+        aligned=True,
+    )
+    for _ in range(60):
+        state = tracker.update(black)
+        assert all(map(math.isfinite, state.box.as_tuple()))
+        assert state.box.touches(320, 256)
+    assert state.status is TrackStatus.LOST
+    assert state.score < tracker.manifest.lost_threshold
+
+
+def test_one_pixel_picture_gives_a_box_inside_it(tracker):
+    pixel = FramePair(
+        Frame(np.full((1, 1, 3), 9, np.uint8), Modality.RGB, 0, 0),
+        Frame(np.full((1, 1), 9, np.uint8), Modality.TIR, 0, 0),
+        aligned=True,
+    )
+    tracker.start(pixel, Box(0, 0, 1, 1))
+    assert tracker.update(pixel).box == Box(0, 0, 1, 1)
+
+
+@pytest.mark.parametrize("box", [Box(320, 10, 5, 5), Box(-20, 10, 20, 5), Box(10, 256.0, 5, 5)])
+def test_start_box_outside_the_picture_is_refused_with_the_picture_size(tracker, box):
+    with pytest.raises(UsageError, match="outside the 320x256 picture"):
+        tracker.start(square_pair(0, None), box)
+    assert tracker.status is TrackStatus.IDLE
+
+
+def test_start_box_far_larger_than_the_picture_is_refused(tracker):
+    with pytest.raises(UsageError, match="far larger"):
+        tracker.start(square_pair(0, None), Box(-10, -10, 1e9, 1e9))
+
+
+def test_stopped_tracker_is_idle_and_needs_a_start(tracker):
+    tracker.start(square_pair(0, path_box(0)), path_box(0))
+    tracker.stop()
+    assert tracker.status is TrackStatus.IDLE
+    with pytest.raises(RuntimeError, match="call start"):
+        tracker.update(square_pair(1, path_box(1)))
+
+
+def test_pair_that_is_not_aligned_is_refused(tracker):
+    with pytest.raises(ValueError, match="aligned"):
+        tracker.start(square_pair(0, None, thermal_dtype=np.uint16), path_box(0))
+
+
+def test_family_without_a_runtime_is_refused(bundle, engine):
+    manifest = dataclasses.replace(bundle.manifest, family="tpf")
+    with pytest.raises(EdgeRgbtError, match="family 'tpf'"):
+        Tracker(manifest, engine)
+
+
+def test_network_that_answers_nan_is_an_error_that_names_it(tmp_path):
+    graph = matching_graph()
+    size = next(n for n in graph.graph.node if n.output[0] == "size")
+    size.output[0] = "plain_size"
+    graph.graph.node.extend(
+        [
+            helper.make_node("Sub", ["plain_size", "plain_size"], ["zeros"]),
+            helper.make_node("Div", ["zeros", "zeros"], ["size"]),
+        ]
+    )
+    bundle = write_bundle(tmp_path / "b", tiny_manifest(), {"model.onnx": graph.SerializeToString()})
+    tracker = Tracker(bundle.manifest, open_engine(bundle, threads=1))
+    tracker.start(square_pair(0, path_box(0)), path_box(0))
+    with pytest.raises(EngineError, match="not finite in 'size'"):
+        tracker.update(square_pair(1, path_box(1)))
+
+
+def test_size_smoothing_keeps_part_of_the_previous_size(bundle, engine):
+    settings = TrackerSettings(size_smoothing=0.75)
+    tracker = Tracker(dataclasses.replace(bundle.manifest, tracker=settings), engine)
+    box = Box(100.0, 90.0, 40.0, 10.0)  # the graph predicts squares of 20 px
+    tracker.start(square_pair(0, box), box)
+    state = tracker.update(square_pair(1, box))
+    assert state.box.w == pytest.approx(0.25 * 20 + 0.75 * 40, abs=0.1)
+    assert state.box.h == pytest.approx(0.25 * 20 + 0.75 * 10, abs=0.1)
+
+
+def test_no_window_lets_the_target_jump_to_the_crop_corner(bundle, engine):
+    start, jumped = Box(140, 110, 24, 24), Box(178, 148, 24, 24)
+    results = {}
+    for weight in (0.0, 1.0):
+        settings = TrackerSettings(window_weight=weight)
+        tracker = Tracker(dataclasses.replace(bundle.manifest, tracker=settings), engine)
+        tracker.start(square_pair(0, start), start)
+        results[weight] = overlap(tracker.update(square_pair(1, jumped)).box, jumped)
+    assert results[0.0] >= results[1.0]
+    assert results[0.0] > 0.4
