@@ -116,11 +116,14 @@ class Attention(nn.Module):
     def forward(self, tokens: Tensor, queries: Sequence[int] = ()) -> tuple[Tensor, Tensor | None]:
         """The attended tokens and, if asked, the attention weights of some query tokens `[B, H, Q, N]`."""
         count, dim = tokens.shape[1:]
-        qkv = self.qkv(tokens).view(-1, count, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
+        head_dim = dim // self.heads
+        qkv = self.qkv(tokens)
         if torch.is_grad_enabled() and qkv.dtype is torch.bfloat16 and qkv.device.type == "cpu":
-            out, q, k = self._attend_bfloat16(qkv)
+            out, q, k = self._attend_bfloat16(qkv.view(-1, count, 3, self.heads, head_dim))
         else:
-            q, k, v = qkv.unbind(0)
+            q, k, v = (
+                part.view(-1, count, self.heads, head_dim).transpose(1, 2) for part in qkv.split(dim, dim=-1)
+            )
             if self.explicit:
                 out = torch.matmul(torch.matmul(self._scaled(q), k.transpose(-2, -1)).softmax(dim=-1), v)
             else:
@@ -132,7 +135,7 @@ class Attention(nn.Module):
     def _attend_bfloat16(self, qkv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         # The fused kernel's backward pass on a CPU in bfloat16 takes 1.3 to 2 times as long as these products
         # (320 tokens, heads of 32 and 64, one core with AMX).
-        q, k, v = qkv.contiguous().unbind(0)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).contiguous().unbind(0)
         with torch.autocast(qkv.device.type, enabled=False):  # it would raise the softmax to float32
             return torch.matmul(torch.matmul(self._scaled(q), k.transpose(-2, -1)).softmax(dim=-1), v), q, k
 
