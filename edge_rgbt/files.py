@@ -15,9 +15,10 @@ from edge_rgbt.errors import EdgeRgbtError
 
 @contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
-    """Yields `path` + `.part` to write a file or folder to; renames it to `path` if the block succeeds, removes it if not.
+    """Yields `path` + `.part` to write a file or folder to, renames it to `path` if the block succeeds.
 
-    A folder replaces an existing folder of that name. Raises EdgeRgbtError naming the file when the disk refuses.
+    The part is removed if the block fails. A folder replaces an existing folder of that name.
+    Raises EdgeRgbtError naming the file when the disk refuses.
     """
     final = Path(path)
     part = final.with_name(final.name + ".part")

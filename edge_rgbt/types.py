@@ -1,4 +1,4 @@
-"""The data that crosses every seam: frames, pairs, boxes, tracks. Checked when made, never changed afterwards."""
+"""The data that crosses every seam: frames, pairs, boxes, tracks. Checked when made, never changed later."""
 
 from __future__ import annotations
 
@@ -71,8 +71,9 @@ class Frame:
             good = len(shape) == 2 and dtype in (np.uint8, np.uint16)
             wanted = "[H, W] uint8 or uint16"
         if not good or min(shape[:2]) < 1:
+            name = self.source or "frame"
             raise ValueError(
-                f"{self.source or 'frame'}: {self.modality.value} image is {list(shape)} {dtype}, expected {wanted}"
+                f"{name}: {self.modality.value} image is {list(shape)} {dtype}, expected {wanted}"
             )
 
     @property

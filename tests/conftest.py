@@ -14,7 +14,7 @@ def _folder(variable: str, default: Path) -> Path:
     path = Path(os.environ.get(variable, default))
     if not path.is_dir():
         pytest.skip(
-            f"needs the folder {default.parent.name}/{default.name} beside the checkout, or {variable} set to it"
+            f"needs {default.parent.name}/{default.name} beside the checkout, or {variable} set to it"
         )
     return path
 

@@ -1,0 +1,40 @@
+"""`python -m training COMMAND`: the table of training commands."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from edge_rgbt.cli import run_reporting_errors
+
+# name -> (module, what it does); a module is imported only when its command is asked for
+COMMANDS = {
+    "ckd": ("training.commands.ckd", "train CKD by coupled distillation from a recipe file"),
+    "flights": ("training.commands.flights", "render simulated flights to a folder of training frames"),
+    "export": ("training.export", "write a checkpoint as a model bundle"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command. Exit status: 0 done, 1 the work failed, 2 the call was wrong."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    parser = argparse.ArgumentParser(
+        prog="python -m training", description="Trains trackers and exports them."
+    )
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    asked = arguments[0] if arguments and arguments[0] in COMMANDS else None
+    for name, (module, text) in COMMANDS.items():
+        subparser = subparsers.add_parser(name, help=text, description=text)
+        if name == asked:
+            command = importlib.import_module(module)
+            subparser.epilog = f"example: {command.EXAMPLE}"
+            command.configure(subparser)
+            subparser.set_defaults(run=command.run)
+    args = parser.parse_args(arguments)
+    return run_reporting_errors(f"python -m training {args.command}", lambda: args.run(args))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""What cameras, weather and night do to crops; applied after cutting, on few pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from training.data.samples import TrackingSample
+
+
+@dataclass(frozen=True, slots=True)
+class DegradationRates:
+    """How often each thing happens to a sample."""
+
+    grey: float = 0.10
+    invert_thermal: float = 0.12
+    blur: float = 0.35
+    noise: float = 0.5
+    dark_rgb: float = 0.12
+    flat_thermal: float = 0.12
+    drop_modality: float = 0.04
+    mirror: float = 0.5
+
+
+def degrade(sample: TrackingSample, rates: DegradationRates, rng: np.random.Generator) -> TrackingSample:
+    """Frames share what a camera keeps (colour, inversion, mirror); light, blur, noise differ per frame."""
+    z_rgb, x_rgb = sample.template_rgb, sample.search_rgb
+    z_tir, x_tir = sample.template_tir, sample.search_tir
+    if rng.random() < rates.grey:
+        z_rgb, x_rgb = _to_grey(z_rgb), _to_grey(x_rgb)
+    if rng.random() < rates.invert_thermal:
+        z_tir, x_tir = 255 - z_tir, 255 - x_tir
+    z_rgb, x_rgb = (_relight(i, rng, 0.75, 1.25, 12) for i in (z_rgb, x_rgb))
+    z_tir, x_tir = (_relight(i, rng, 0.75, 1.25, 12) for i in (z_tir, x_tir))
+    if rng.random() < rates.dark_rgb:
+        x_rgb = _relight(x_rgb, rng, 0.05, 0.4, 5)
+        if rng.random() < 0.5:
+            z_rgb = _relight(z_rgb, rng, 0.05, 0.5, 5)
+    if rng.random() < rates.flat_thermal:
+        x_tir = _flatten(x_tir, rng)
+        if rng.random() < 0.5:
+            z_tir = _flatten(z_tir, rng)
+    if rng.random() < rates.drop_modality:
+        level = int(rng.integers(0, 256))
+        if rng.random() < 0.5:
+            x_rgb = np.full_like(x_rgb, level)
+        else:
+            x_tir = np.full_like(x_tir, level)
+    z_rgb, x_rgb, z_tir, x_tir = (_soften(i, rates, rng) for i in (z_rgb, x_rgb, z_tir, x_tir))
+    degraded = TrackingSample(z_rgb, z_tir, x_rgb, x_tir, sample.target)
+    return _mirrored(degraded) if rng.random() < rates.mirror else degraded
+
+
+def _to_grey(image: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+
+
+def _relight(
+    image: np.ndarray, rng: np.random.Generator, low: float, high: float, shift: float
+) -> np.ndarray:
+    table = np.clip(np.arange(256) * rng.uniform(low, high) + rng.uniform(-shift, shift), 0, 255)
+    return cv2.LUT(image, table.astype(np.uint8))
+
+
+def _flatten(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    contrast, level = rng.uniform(0.05, 0.4), rng.uniform(40, 200)
+    table = np.clip((np.arange(256) - float(image.mean())) * contrast + level, 0, 255)
+    return cv2.LUT(image, table.astype(np.uint8))
+
+
+def _soften(image: np.ndarray, rates: DegradationRates, rng: np.random.Generator) -> np.ndarray:
+    if rng.random() < rates.blur:
+        if rng.random() < 0.3:  # motion
+            length = int(rng.integers(2, 8))
+            kernel = np.zeros((length, length), np.float32)
+            np.fill_diagonal(kernel, 1 / length)
+            if rng.random() < 0.5:
+                kernel = np.ascontiguousarray(kernel[:, ::-1])
+            image = cv2.filter2D(image, -1, kernel)
+        else:
+            image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 1.6))
+    if rng.random() < rates.noise:
+        noise = rng.standard_normal(image.shape, dtype=np.float32) * np.float32(rng.uniform(1, 9))
+        image = np.clip(image + noise, 0, 255).astype(np.uint8)
+    return image
+
+
+def _mirrored(sample: TrackingSample) -> TrackingSample:
+    x, y, w, h = sample.target
+    flipped = {
+        name: np.ascontiguousarray(getattr(sample, name)[:, ::-1])
+        for name in ("template_rgb", "template_tir", "search_rgb", "search_tir")
+    }
+    return replace(sample, target=np.array([1 - x - w, y, w, h], np.float32), **flipped)

@@ -1,0 +1,104 @@
+"""One training sample and how it is cut out of two frames, with the published search jitter."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge_rgbt.imageops import crop_geometry, crop_square
+from edge_rgbt.types import Box
+
+SEARCH_SIZE_JITTER = 0.25
+SEARCH_CENTRE_JITTER = 3.0
+
+
+class RejectedSample(Exception):
+    """The draw cannot be used (target outside, no area); draw again."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AlignedImages:
+    """One moment seen by both cameras in one geometry: RGB `[H, W, 3]` uint8, thermal `[H, W]` uint8."""
+
+    rgb: np.ndarray
+    tir: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class CropSizes:
+    """Sides of the crops in pixels and their area factors."""
+
+    template: int
+    search: int
+    template_factor: float = 2.0
+    search_factor: float = 4.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrackingSample:
+    """Crops of template and search region (uint8; thermal with one channel) and the target.
+
+    target: xywh in the search crop as fractions of the search crop, float32.
+    """
+
+    template_rgb: np.ndarray
+    template_tir: np.ndarray
+    search_rgb: np.ndarray
+    search_tir: np.ndarray
+    target: np.ndarray
+
+
+def jittered_box(
+    box: Box, size_noise: np.ndarray, centre_noise: np.ndarray, size_jitter: float, centre_jitter: float
+) -> Box:
+    """The box around which a crop is cut: size times exp(normal * jitter), centre moved by a uniform draw.
+
+    size_noise: two standard normal numbers (w, h). centre_noise: two uniform numbers in 0..1 (x, y).
+    """
+    w = box.w * math.exp(size_noise[0] * size_jitter)
+    h = box.h * math.exp(size_noise[1] * size_jitter)
+    reach = math.sqrt(w * h) * centre_jitter
+    cx = box.cx + reach * (centre_noise[0] - 0.5)
+    cy = box.cy + reach * (centre_noise[1] - 0.5)
+    return Box(cx - w / 2, cy - h / 2, w, h)
+
+
+def box_in_crop(box: Box, around: Box, crop_size: int, factor: float) -> np.ndarray:
+    """`box` as xywh fractions of the crop cut around `around`; float32 `[4]`.
+
+    The release maps centres to (S - 1) / 2 here but to S / 2 when tracking; the half pixel is kept.
+    """
+    scale = crop_size / math.ceil(math.sqrt(around.w * around.h) * factor)
+    cx = (crop_size - 1) / 2 + (box.cx - around.cx) * scale
+    cy = (crop_size - 1) / 2 + (box.cy - around.cy) * scale
+    w, h = box.w * scale, box.h * scale
+    return np.array([cx - w / 2, cy - h / 2, w, h], dtype=np.float32) / np.float32(crop_size)
+
+
+def cut_sample(
+    template: AlignedImages,
+    template_box: Box,
+    search: AlignedImages,
+    search_box: Box,
+    sizes: CropSizes,
+    rng: np.random.Generator,
+    size_jitter: float = SEARCH_SIZE_JITTER,
+    centre_jitter: float = SEARCH_CENTRE_JITTER,
+) -> TrackingSample:
+    """Cuts both crops; the search crop is jittered. Raises RejectedSample if the target fell outside."""
+    around = jittered_box(search_box, rng.standard_normal(2), rng.random(2), size_jitter, centre_jitter)
+    target = box_in_crop(search_box, around, sizes.search, sizes.search_factor)
+    centre = target[:2] + target[2:] / 2
+    if not ((centre > 0) & (centre < 1)).all():
+        raise RejectedSample("target centre lies outside the search crop")
+    template_geometry = crop_geometry(template_box, sizes.template_factor, sizes.template)
+    search_geometry = crop_geometry(around, sizes.search_factor, sizes.search)
+    return TrackingSample(
+        crop_square(template.rgb, template_geometry),
+        crop_square(template.tir, template_geometry),
+        crop_square(search.rgb, search_geometry),
+        crop_square(search.tir, search_geometry),
+        target,
+    )

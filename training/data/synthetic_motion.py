@@ -1,0 +1,200 @@
+"""Tracking samples from aligned image pairs: targets are pasted, moved, scaled, hidden and misaligned."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from edge_rgbt.types import Box
+from training.data.samples import AlignedImages, CropSizes, RejectedSample, TrackingSample, cut_sample
+from training.data.sprites import Pose, Sprite, paste, random_sprite
+
+MAX_MISALIGNMENT_PX = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class MotionSettings:
+    """Ranges of what happens between template and search frame; sizes are relative to the target."""
+
+    target_size_px: tuple[float, float] = (11.0, 56.0)
+    natural_target: float = 0.25
+    max_distractors: int = 3
+    twin_distractor: float = 0.4
+    occluder: float = 0.25
+    scale: float = 0.25
+    stretch: float = 0.15
+    turn_deg: float = 12.0
+    sway: float = 0.03
+
+
+class SyntheticMotion:
+    """Draws samples from a bank of aligned pairs; the same generator state gives the same sample."""
+
+    def __init__(
+        self, bank: Sequence[AlignedImages], sizes: CropSizes, settings: MotionSettings | None = None
+    ):
+        self.bank = bank
+        self.sizes = sizes
+        self.settings = settings or MotionSettings()
+
+    def draw(self, rng: np.random.Generator) -> TrackingSample:
+        """One sample before degradation. Raises RejectedSample where the draw did not work out."""
+        s = self.settings
+        side = math.exp(rng.uniform(*np.log(s.target_size_px)))
+        canvas = math.ceil(side * 9)
+        misalignment = _random_shift(min(MAX_MISALIGNMENT_PX, 0.35 * side), rng)
+        template, search, move = self._backgrounds(canvas, side, misalignment, rng)
+        if rng.random() < s.natural_target:
+            boxes = self._natural_boxes(template, side, move, rng)
+        else:
+            boxes = self._pasted_boxes(template, search, side, misalignment, rng)
+        return cut_sample(template, boxes[0], search, boxes[1], self.sizes, rng)
+
+    def _backgrounds(
+        self, canvas: int, side: float, misalignment: np.ndarray, rng: np.random.Generator
+    ) -> tuple[AlignedImages, AlignedImages, np.ndarray]:
+        """The same place seen twice, and the 2x3 map from template to search pixels."""
+        source = self.bank[rng.integers(len(self.bank))]
+        height, width = source.tir.shape
+        zoom = canvas / min(canvas * rng.uniform(0.5, 1.6), height, width)
+        room = np.array([width, height]) - canvas / zoom
+        corner = rng.random(2) * np.maximum(room, 0)
+        to_template = np.array([[zoom, 0, -corner[0] * zoom], [0, zoom, -corner[1] * zoom]])
+        move = _random_move(canvas, side, rng)
+        to_search = move[:, :2] @ to_template
+        to_search[:, 2] += move[:, 2]
+        return (
+            _warp_pair(source, to_template, canvas, misalignment),
+            _warp_pair(source, to_search, canvas, misalignment),
+            move,
+        )
+
+    def _natural_boxes(
+        self, template: AlignedImages, side: float, move: np.ndarray, rng: np.random.Generator
+    ) -> tuple[Box, Box]:
+        """A busy place of the picture is the target; it moves with the camera alone."""
+        aspect = math.exp(rng.normal(0, 0.4))
+        w, h = side * math.sqrt(aspect), side / math.sqrt(aspect)
+        best, best_texture = None, -1.0
+        middle = template.tir.shape[0] / 2
+        for _ in range(4):
+            cx, cy = middle + rng.uniform(-2, 2, 2) * side
+            x, y = int(cx - w / 2), int(cy - h / 2)
+            spot = template.rgb[max(y, 0) : int(y + h), max(x, 0) : int(x + w)]
+            texture = float(spot.std()) if spot.size else 0.0
+            if texture > best_texture:
+                best, best_texture = Box(cx - w / 2, cy - h / 2, w, h), texture
+        if best is None or best_texture < 12:
+            raise RejectedSample("nothing to see where a natural target was looked for")
+        scale = math.sqrt(abs(np.linalg.det(move[:, :2])))
+        cx, cy = move[:, :2] @ np.array([best.cx, best.cy]) + move[:, 2]
+        moved = Box(cx - w * scale / 2, cy - h * scale / 2, w * scale, h * scale)
+        return best, moved
+
+    def _pasted_boxes(
+        self,
+        template: AlignedImages,
+        search: AlignedImages,
+        side: float,
+        misalignment: np.ndarray,
+        rng: np.random.Generator,
+    ) -> tuple[Box, Box]:
+        s = self.settings
+        target = random_sprite(self.bank, rng)
+        middle = template.tir.shape[0] / 2
+        first = _random_pose(target, side, middle, 0.5, s, rng)
+        second = _later_pose(first, side, s, rng)
+        shift = (float(misalignment[0]), float(misalignment[1]))
+        for frame, own in ((template, first), (search, second)):
+            for distractor, pose in self._distractors(target, own, side, rng):
+                paste(frame, distractor, pose, shift)
+        template_box = paste(template, target, first, shift)
+        search_box = paste(search, target, second, shift)
+        if template_box is None or search_box is None:
+            raise RejectedSample("target was pasted outside the picture")
+        if rng.random() < s.occluder:
+            cover = random_sprite(self.bank, rng)
+            reach = rng.uniform(0.35, 0.9) * side
+            angle = rng.uniform(0, 2 * math.pi)
+            pose = replace(
+                _random_pose(cover, side * rng.uniform(0.5, 1.2), 0, 0, s, rng),
+                cx=second.cx + reach * math.cos(angle),
+                cy=second.cy + reach * math.sin(angle),
+            )
+            paste(search, cover, pose, shift)
+        return template_box, search_box
+
+    def _distractors(
+        self, target: Sprite, own: Pose, side: float, rng: np.random.Generator
+    ) -> list[tuple[Sprite, Pose]]:
+        """Other things around the target, some of them its twins with another brightness."""
+        s = self.settings
+        found = []
+        for _ in range(rng.integers(0, s.max_distractors + 1)):
+            twin = rng.random() < s.twin_distractor
+            sprite = target if twin else random_sprite(self.bank, rng)
+            size = side * (rng.uniform(0.85, 1.15) if twin else rng.uniform(0.5, 1.5))
+            angle, reach = rng.uniform(0, 2 * math.pi), rng.uniform(1.1, 2.8) * side
+            pose = _random_pose(sprite, size, 0, 0, s, rng)
+            pose = replace(
+                pose,
+                cx=own.cx + reach * math.cos(angle),
+                cy=own.cy + reach * math.sin(angle),
+                rgb_gain=rng.uniform(0.6, 1.4),
+                tir_bias=rng.uniform(-50, 50),
+            )
+            found.append((sprite, pose))
+        return found
+
+
+def _random_shift(limit: float, rng: np.random.Generator) -> np.ndarray:
+    angle, length = rng.uniform(0, 2 * math.pi), rng.uniform(0, limit)
+    return np.array([math.cos(angle), math.sin(angle)]) * length
+
+
+def _random_move(canvas: int, side: float, rng: np.random.Generator) -> np.ndarray:
+    """Camera motion between the two frames about the middle of the canvas, 2x3."""
+    scale = math.exp(rng.uniform(-0.15, 0.15))
+    angle = math.radians(rng.uniform(-6, 6))
+    linear = scale * np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    middle = np.full(2, canvas / 2)
+    return np.column_stack([linear, middle - linear @ middle + rng.uniform(-0.7, 0.7, 2) * side])
+
+
+def _warp_pair(source: AlignedImages, matrix: np.ndarray, canvas: int, shift: np.ndarray) -> AlignedImages:
+    tir_matrix = matrix.copy()
+    tir_matrix[:, 2] += shift
+    how = {"dsize": (canvas, canvas), "flags": cv2.INTER_LINEAR, "borderMode": cv2.BORDER_REFLECT_101}
+    return AlignedImages(
+        cv2.warpAffine(source.rgb, matrix, **how), cv2.warpAffine(source.tir, tir_matrix, **how)
+    )
+
+
+def _random_pose(
+    sprite: Sprite, side: float, middle: float, spread: float, s: MotionSettings, rng: np.random.Generator
+) -> Pose:
+    cx, cy = middle + rng.uniform(-spread, spread, 2) * side
+    w, h = side * math.sqrt(sprite.aspect), side / math.sqrt(sprite.aspect)
+    angle = rng.uniform(-s.turn_deg, s.turn_deg)
+    return Pose(cx, cy, w, h, angle, s.sway, int(rng.integers(1 << 31)), rng.uniform(0.8, 1.2))
+
+
+def _later_pose(first: Pose, side: float, s: MotionSettings, rng: np.random.Generator) -> Pose:
+    """The same thing a while later: moved, grown, stretched, turned, in another posture and light."""
+    scale = math.exp(rng.uniform(-s.scale, s.scale))
+    stretch = math.exp(rng.uniform(-s.stretch, s.stretch))
+    return replace(
+        first,
+        cx=first.cx + rng.uniform(-1.2, 1.2) * side,
+        cy=first.cy + rng.uniform(-1.2, 1.2) * side,
+        w=first.w * scale * stretch,
+        h=first.h * scale / stretch,
+        angle=first.angle + rng.uniform(-s.turn_deg, s.turn_deg),
+        posture_seed=int(rng.integers(1 << 31)),
+        rgb_gain=first.rgb_gain * rng.uniform(0.8, 1.25),
+        tir_bias=rng.uniform(-25, 25),
+    )

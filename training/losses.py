@@ -1,0 +1,153 @@
+"""Losses of coupled knowledge distillation (CKD, ACM MM 2024): task, style and content.
+
+Boxes are fractions of the search crop. Formulas and constants follow the released code where it and the
+paper differ; sums over layers are sums, not means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+HEATMAP_OVERLAP = 0.7  # minimum overlap that sets the radius of the Gaussian
+
+
+def corners_from_xywh(boxes: Tensor) -> Tensor:
+    """`[..., 4]` left, top, width, height to left, top, right, bottom."""
+    return torch.cat([boxes[..., :2], boxes[..., :2] + boxes[..., 2:]], dim=-1)
+
+
+def corners_from_cxcywh(boxes: Tensor) -> Tensor:
+    """`[..., 4]` centre and size to left, top, right, bottom."""
+    half = boxes[..., 2:] / 2
+    return torch.cat([boxes[..., :2] - half, boxes[..., :2] + half], dim=-1)
+
+
+def box_area(corners: Tensor) -> Tensor:
+    """`[B, 4]` corners to `[B]` areas."""
+    return (corners[:, 2] - corners[:, 0]) * (corners[:, 3] - corners[:, 1])
+
+
+def overlap_terms(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """IoU and union of two sets of corner boxes, `[B, 4]` each, box by box."""
+    top_left = torch.maximum(a[:, :2], b[:, :2])
+    bottom_right = torch.minimum(a[:, 2:], b[:, 2:])
+    sides = (bottom_right - top_left).clamp(min=0)
+    intersection = sides[:, 0] * sides[:, 1]
+    union = box_area(a) + box_area(b) - intersection
+    return intersection / union, union
+
+
+def giou_loss(predicted: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean of 1 - GIoU, and the IoU of each pair; `[B, 4]` corners. A negative size makes the loss 0."""
+    if not bool((predicted[:, 2:] >= predicted[:, :2]).all()):
+        zeros = torch.zeros(len(predicted), dtype=predicted.dtype)
+        return zeros.sum(), zeros
+    iou, union = overlap_terms(predicted, target)
+    enclosing = torch.cat(
+        [torch.minimum(predicted[:, :2], target[:, :2]), torch.maximum(predicted[:, 2:], target[:, 2:])],
+        dim=1,
+    )
+    enclosing_area = box_area(enclosing)
+    giou = iou - (enclosing_area - union) / enclosing_area
+    return (1 - giou).mean(), iou
+
+
+def l1_loss(predicted: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute difference of corner coordinates."""
+    return (predicted - target).abs().mean()
+
+
+def heatmap_radius(width: np.ndarray, height: np.ndarray, overlap: float = HEATMAP_OVERLAP) -> np.ndarray:
+    """Radius in cells before the integer part is taken, by CornerNet's historical formulas."""
+    total, area = width + height, width * height
+    r1 = (total + np.sqrt(total**2 - 4 * area * (1 - overlap) / (1 + overlap))) / 2
+    r2 = (2 * total + np.sqrt(4 * total**2 - 16 * (1 - overlap) * area)) / 2
+    inner = 4 * overlap**2 * total**2 - 16 * overlap * (overlap - 1) * area
+    r3 = (-2 * overlap * total + np.sqrt(inner)) / 2
+    return np.maximum(0, np.minimum(np.minimum(r1, r2), r3))
+
+
+def gaussian_heatmaps(boxes_xywh: np.ndarray, grid: int) -> np.ndarray:
+    """Target score maps `[B, grid, grid]` float32 for boxes `[B, 4]`; the centre cell is exactly 1.
+
+    A box whose rounded centre falls outside the grid leaves no cell at 1.
+    """
+    boxes = np.asarray(boxes_xywh, dtype=np.float64) * grid
+    centres = np.rint(boxes[:, :2] + boxes[:, 2:] / 2)  # rint: halves go to the even cell
+    radii = heatmap_radius(boxes[:, 2], boxes[:, 3]).astype(np.int64)
+    axis = np.arange(grid)
+    dx = axis[None, None, :] - centres[:, 0, None, None]
+    dy = axis[None, :, None] - centres[:, 1, None, None]
+    radius = radii[:, None, None]
+    sigma = (2 * radius + 1) / 6
+    maps = np.exp(-(dx**2 + dy**2) / (2 * sigma**2))
+    maps[(np.abs(dx) > radius) | (np.abs(dy) > radius)] = 0
+    return maps.astype(np.float32)
+
+
+def focal_loss(score: Tensor, heatmap: Tensor) -> Tensor:
+    """CornerNet's focal loss of score maps against target maps, normalised over the batch."""
+    p = score.clamp(min=1e-12)
+    is_centre = heatmap == 1
+    positive = (torch.log(p) * (1 - p) ** 2)[is_centre].sum()
+    negative = (torch.log(1 - p) * p**2 * (1 - heatmap) ** 4)[~is_centre].sum()
+    count = is_centre.sum()
+    return -negative if count == 0 else -(positive + negative) / count
+
+
+@dataclass(frozen=True)
+class TaskLoss:
+    """Weighted sum and its parts for one head; `iou` is the mean overlap of the decoded boxes."""
+
+    total: Tensor
+    giou: Tensor
+    l1: Tensor
+    focal: Tensor
+    iou: Tensor
+
+
+def task_loss(score: Tensor, boxes_cxcywh: Tensor, target_xywh: Tensor, heatmap: Tensor) -> TaskLoss:
+    """2 GIoU + 5 L1 + focal for one head: score and heatmap `[B, 1, S, S]`, boxes `[B, 4]` in fractions."""
+    target = corners_from_xywh(target_xywh).clamp(0, 1)
+    predicted = corners_from_cxcywh(boxes_cxcywh)
+    giou, iou = giou_loss(predicted, target)
+    l1 = l1_loss(predicted, target)
+    focal = focal_loss(score, heatmap)
+    return TaskLoss(2 * giou + 5 * l1 + focal, giou, l1, focal, iou.mean())
+
+
+def style_loss(rgb_taps: Sequence[Tensor], tir_taps: Sequence[Tensor]) -> Tensor:
+    """`[layers]`: distance of first and second moments between the two students; both receive gradients.
+
+    Taps are `[B, N, C]`; moments run over the tokens, the deviation with divisor N-1.
+    """
+    return torch.stack([_style_of_layer(x, y) for x, y in zip(rgb_taps, tir_taps, strict=True)])
+
+
+def _style_of_layer(x: Tensor, y: Tensor) -> Tensor:
+    x, y = x.float(), y.float()
+    mean_gap = x.mean(dim=1) - y.mean(dim=1)
+    deviation_gap = x.std(dim=1) - y.std(dim=1)
+    return (mean_gap**2 + deviation_gap**2).mean()
+
+
+def content_loss(teacher_taps: Sequence[Tensor], student_taps: Sequence[Tensor]) -> Tensor:
+    """`[layers]`: mean squared distance of instance-normalised tokens; the teacher side is a constant."""
+    losses = [
+        ((instance_norm(t.detach()) - instance_norm(s)) ** 2).mean()
+        for t, s in zip(teacher_taps, student_taps, strict=True)
+    ]
+    return torch.stack(losses)
+
+
+def instance_norm(tokens: Tensor) -> Tensor:
+    """`[B, N, C]` normalised over the tokens of each sample and channel (divisor N, epsilon 1e-5)."""
+    tokens = tokens.float()
+    mean = tokens.mean(dim=1, keepdim=True)
+    variance = tokens.var(dim=1, keepdim=True, unbiased=False)
+    return (tokens - mean) / torch.sqrt(variance + 1e-5)

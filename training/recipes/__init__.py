@@ -1,0 +1,1 @@
+"""Flat training recipes and the TOML files that configure them."""

@@ -1,0 +1,364 @@
+"""Trains CKD by coupled distillation; read it top to bottom.
+
+Two stages in one run. First the students alone learn to track (what the published recipe takes from a
+finished RGB tracker). Then both teachers start from the students, and all four branches and three heads
+learn together: task losses, style loss between the students, content loss from the teachers, masked students.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from edge_rgbt.errors import EdgeRgbtError, UsageError
+from edge_rgbt.files import atomic_path
+from training.data.image_pairs import load_image_pairs
+from training.data.loader import Batch, BatchStream, SampleSource, batch_loader, to_batch
+from training.data.samples import CropSizes
+from training.data.synthetic_motion import SyntheticMotion
+from training.losses import (
+    content_loss,
+    corners_from_cxcywh,
+    corners_from_xywh,
+    gaussian_heatmaps,
+    overlap_terms,
+    style_loss,
+    task_loss,
+)
+from training.models.ckd import PIXEL_MEAN, PIXEL_STD, CkdConfig, CkdTracker, CkdTrainingModel, TrainingOutput
+from training.models.elimination import EliminationConfig
+from training.models.head import HeadOutput, decode_boxes
+from training.models.vit import VitConfig
+from training.recipes.settings import load_settings
+
+VALIDATION_SEED = 1_000_003  # far from any training seed; the pictures it draws from are held out too
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """Sizes of the network; see `VitConfig` and `CkdConfig`."""
+
+    vit: VitConfig
+    head_channels: int = 256
+    shared_students: bool = False
+
+    def config(self) -> CkdConfig:
+        return CkdConfig(
+            self.vit, self.head_channels, self.shared_students, elimination=EliminationConfig(mode="none")
+        )
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Sources and their weights; folders are relative to the working directory.
+
+    pairs: folders of aligned image pairs. flights: a folder written by `python -m training flights`.
+    """
+
+    pairs: tuple[str, ...] = ()
+    pairs_weight: float = 1.0
+    flights: str = ""
+    flights_weight: float = 1.0
+    held_out: int = 24
+    workers: int = 1
+
+
+@dataclass(frozen=True)
+class OptimiserSettings:
+    """AdamW with warm-up and cosine decay; weight decay on matrices and kernels only."""
+
+    steps: int
+    batch: int = 32
+    learning_rate: float = 1e-3
+    final_rate: float = 0.02
+    warmup: int = 300
+    weight_decay: float = 0.02
+    clip_norm: float = 1.0
+    average: float = 0.999
+
+
+@dataclass(frozen=True)
+class DistillationSettings:
+    """Coupled distillation from step `start` on; weights as released."""
+
+    start: int
+    style_weight: float = 0.01
+    content_weight: float = 0.1
+    masked_share: float = 0.25
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One training run; `out` receives checkpoints and the log."""
+
+    out: str
+    seed: int
+    model: ModelSettings
+    data: DataSettings
+    optimiser: OptimiserSettings
+    distillation: DistillationSettings
+    save_every: int = 250
+    validate_every: int = 250
+    bfloat16: bool = True
+    notes: str = field(default="")
+
+
+def run(recipe_file: str, resume: bool, overrides: list[str]) -> int:
+    """Trains to the last step; `resume` goes on from the newest checkpoint. Returns the exit status."""
+    recipe = load_settings(Recipe, recipe_file, overrides)
+    out = Path(recipe.out)
+    newest = out / "last.pt"
+    if newest.exists() and not resume:
+        raise UsageError(f"{newest} exists; continue it with --resume or choose another out=")
+    cv2.setNumThreads(1)  # pictures are small, and OpenCV's threads do not survive the fork of loader workers
+    torch.manual_seed(recipe.seed)
+    sizes = CropSizes(recipe.model.vit.template_size, recipe.model.vit.search_size)
+    training_sources, held_out = open_sources(recipe.data, sizes)
+    stream = BatchStream(training_sources, recipe.optimiser.batch, recipe.seed)
+    validation = validation_batches(held_out, recipe)
+
+    model: CkdTracker = CkdTracker(recipe.model.config())
+    average = CkdTracker(recipe.model.config()).eval()
+    average.load_state_dict(model.state_dict())
+    optimiser = make_optimiser(model, recipe.optimiser)
+    step = 0
+    if newest.exists():
+        state = torch.load(newest, weights_only=True)
+        step = state["step"]
+        if step > recipe.distillation.start:
+            model, optimiser = couple(model, recipe)
+        model.load_state_dict(state["model"])
+        optimiser.load_state_dict(state["optimiser"])
+        average.load_state_dict(state["net"])
+        torch.set_rng_state(state["rng"])
+
+    started, seen = time.monotonic(), 0
+    loader = batch_loader(stream, step, recipe.optimiser.steps, recipe.data.workers)
+    progress = tqdm(
+        loader, initial=step, total=recipe.optimiser.steps, unit="step", desc=out.name, mininterval=5
+    )
+    for arrays in progress:
+        if step == recipe.distillation.start:
+            model, optimiser = couple(model, recipe)
+        batch = to_batch(arrays)
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(step, recipe)
+        parts = training_step(model, batch, recipe, coupled=step >= recipe.distillation.start)
+        if not math.isfinite(float(parts["total"])):
+            np.savez(out / "bad_batch.npz", **{k: v.numpy() for k, v in arrays.items()})
+            raise EdgeRgbtError(
+                f"loss is {float(parts['total'])} at step {step}; batch kept in {out}/bad_batch.npz"
+            )
+        optimiser.zero_grad(set_to_none=True)
+        parts["total"].backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.optimiser.clip_norm)
+        optimiser.step()
+        step += 1
+        update_average(average, model, min(recipe.optimiser.average, (1 + step) / (10 + step)))
+        seen += recipe.optimiser.batch
+        last = step == recipe.optimiser.steps
+        if step % 50 == 0:
+            entry = {name: round(float(value), 5) for name, value in parts.items()}
+            entry |= {"step": step, "samples_per_s": round(seen / (time.monotonic() - started), 1)}
+            append_log(out, entry)
+            progress.set_postfix(loss=entry["total"], iou=entry["iou"])
+        if step % recipe.validate_every == 0 or last:
+            append_log(out, {"step": step, "validation": validate(average, validation, recipe)})
+        if step % recipe.save_every == 0 or last:
+            save(newest, step, model, average, optimiser, recipe)
+    print(f"{newest}: {step} steps, validation {validate(average, validation, recipe)}")
+    return 0
+
+
+def open_sources(
+    data: DataSettings, sizes: CropSizes
+) -> tuple[list[tuple[SampleSource, float]], list[tuple[SampleSource, float]]]:
+    """The sources to train on and, from other pictures and other worlds, those to validate on."""
+    training: list[tuple[SampleSource, float]] = []
+    held_out: list[tuple[SampleSource, float]] = []
+    if data.pairs:
+        bank = load_image_pairs(data.pairs)
+        kept = max(1, len(bank) // data.held_out)
+        held = bank[:: data.held_out][:kept]
+        rest = [pair for i, pair in enumerate(bank) if i % data.held_out]
+        training.append((SyntheticMotion(rest, sizes), data.pairs_weight))
+        held_out.append((SyntheticMotion(held, sizes), data.pairs_weight))
+    if data.flights:
+        from training.data.simulated_flights import open_flights
+
+        train_flights, held_flights = open_flights(data.flights, sizes, data.held_out)
+        training.append((train_flights, data.flights_weight))
+        held_out.append((held_flights, data.flights_weight))
+    if not training:
+        raise UsageError("the recipe names no data; set data.pairs or data.flights")
+    return training, held_out
+
+
+def make_optimiser(model: torch.nn.Module, settings: OptimiserSettings) -> torch.optim.AdamW:
+    """AdamW; norms, biases and position tables are not decayed."""
+    decayed = [p for p in model.parameters() if p.ndim > 1 and p.shape[0] != 1]
+    plain = [p for p in model.parameters() if not (p.ndim > 1 and p.shape[0] != 1)]
+    groups = [
+        {"params": decayed, "weight_decay": settings.weight_decay},
+        {"params": plain, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
+
+
+def learning_rate(step: int, recipe: Recipe) -> float:
+    """Linear warm-up, then a cosine down to `final_rate` of the peak."""
+    s = recipe.optimiser
+    warm = min(1.0, (step + 1) / s.warmup)
+    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / s.steps)))
+    return s.learning_rate * warm * (s.final_rate + (1 - s.final_rate) * cosine)
+
+
+def couple(students: CkdTracker, recipe: Recipe) -> tuple[CkdTrainingModel, torch.optim.AdamW]:
+    """Both teachers start as copies of the students, as the release starts all branches from one tracker."""
+    model = CkdTrainingModel(students.config)
+    state = students.state_dict()
+    merged = dict(state)
+    width = students.config.vit.embed_dim
+    for key, value in state.items():
+        branch, _, rest = key.partition(".")
+        if branch == "student_branch":
+            merged[f"teacher_rgb.{rest}"] = merged[f"teacher_tir.{rest}"] = value
+        elif branch in ("rgb_branch", "tir_branch"):
+            merged[f"teacher_{branch[:3]}.{rest}"] = value
+        elif rest.startswith("conv1_") and rest.endswith("0.weight"):
+            # The fused head's first layer sees both modalities; a teacher's head keeps its own half, at
+            # twice the gain so that the sum over input channels stays as large as it was.
+            merged[f"box_head_v.{rest}"], merged[f"box_head_i.{rest}"] = (
+                2 * value[:, :width],
+                2 * value[:, width:],
+            )
+        else:
+            merged[f"box_head_v.{rest}"] = merged[f"box_head_i.{rest}"] = value
+    model.load_state_dict(merged)
+    return model.train(), make_optimiser(model, recipe.optimiser)
+
+
+def training_step(model: CkdTracker, batch: Batch, recipe: Recipe, coupled: bool) -> dict[str, Tensor]:
+    """Forward pass and losses; `total` is what is differentiated."""
+    templates, searches = network_input(batch)
+    side = recipe.model.vit.search_side
+    heatmap = torch.from_numpy(gaussian_heatmaps(batch.target.numpy(), side))[:, None]
+    model.train()
+    if not coupled:
+        with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16):
+            output = model(templates[0], templates[1], searches[0], searches[1])
+        # Early on the peak is anywhere; boxes learn at the target's own cell until there is a teacher.
+        loss = task_loss(output.score, decode_boxes(output, heatmap), batch.target, heatmap)
+        return {"total": loss.total, "giou": loss.giou, "l1": loss.l1, "focal": loss.focal, "iou": loss.iou}
+    keep = torch.rand(len(batch.target), side * side) > recipe.distillation.masked_share
+    with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16):
+        out: TrainingOutput = model(templates, searches, keep)
+    heads: dict[str, HeadOutput] = {
+        "student": out.student,
+        "teacher_rgb": out.teacher_rgb,
+        "teacher_tir": out.teacher_tir,
+    }
+    losses = {
+        name: task_loss(head.score, decode_boxes(head), batch.target, heatmap) for name, head in heads.items()
+    }
+    taps = out.taps
+    assert taps is not None
+    style = style_loss(taps.rgb_branch, taps.tir_branch).sum()
+    content = content_loss(taps.teacher_tir, taps.tir_branch).sum()
+    content = content + content_loss(taps.teacher_rgb, taps.rgb_branch).sum()
+    total = sum(loss.total for loss in losses.values())
+    total = total + recipe.distillation.style_weight * style + recipe.distillation.content_weight * content
+    student = losses["student"]
+    parts = {
+        "total": total,
+        "giou": student.giou,
+        "l1": student.l1,
+        "focal": student.focal,
+        "iou": student.iou,
+    }
+    parts |= {f"iou_{name}": loss.iou for name, loss in losses.items() if name != "student"}
+    return parts | {"style": style, "content": content}
+
+
+def network_input(batch: Batch) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Normalised (RGB, thermal) templates and searches."""
+    mean = torch.tensor(PIXEL_MEAN).view(1, 3, 1, 1) * 255
+    std = torch.tensor(PIXEL_STD).view(1, 3, 1, 1) * 255
+    z_rgb, z_tir, x_rgb, x_tir = (
+        (crops - mean) / std
+        for crops in (batch.template_rgb, batch.template_tir, batch.search_rgb, batch.search_tir)
+    )
+    return (z_rgb, z_tir), (x_rgb, x_tir)
+
+
+@torch.no_grad()
+def update_average(average: CkdTracker, model: CkdTracker, decay: float) -> None:
+    """Exponential moving average of the students' weights; running statistics are copied."""
+    current = model.state_dict()
+    for key, value in average.state_dict().items():
+        if value.is_floating_point() and "running_" not in key:
+            value.lerp_(current[key], 1 - decay)
+        else:
+            value.copy_(current[key])
+
+
+def validation_batches(sources: list[tuple[SampleSource, float]], recipe: Recipe) -> list[dict[str, Tensor]]:
+    """Fixed batches of held-out samples, 256 in all."""
+    stream = BatchStream(sources, 32, VALIDATION_SEED)
+    return [{k: torch.from_numpy(v) for k, v in stream[i].items()} for i in range(8)]
+
+
+@torch.no_grad()
+def validate(model: CkdTracker, batches: list[dict[str, Tensor]], recipe: Recipe) -> dict[str, float]:
+    """Mean overlap of the decoded boxes with the truth, and the share of samples above one half."""
+    overlaps = []
+    for arrays in batches:
+        batch = to_batch(arrays)
+        templates, searches = network_input(batch)
+        with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16):
+            output = model(templates[0], templates[1], searches[0], searches[1])
+        boxes = corners_from_cxcywh(decode_boxes(output))
+        overlaps.append(overlap_terms(boxes, corners_from_xywh(batch.target))[0])
+    iou = torch.cat(overlaps)
+    return {"iou": round(float(iou.mean()), 4), "above_half": round(float((iou > 0.5).float().mean()), 4)}
+
+
+def append_log(out: Path, entry: dict[str, Any]) -> None:
+    """One JSON object per line; a torn last line after a crash harms nobody."""
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / "log.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(entry) + "\n")
+
+
+def save(
+    path: Path,
+    step: int,
+    model: CkdTracker,
+    average: CkdTracker,
+    optimiser: torch.optim.Optimizer,
+    recipe: Recipe,
+) -> None:
+    """Writes the checkpoint whole: `net` holds the averaged students, which is what export reads."""
+    state = {
+        "net": average.state_dict(),
+        "config": average.config.to_dict(),
+        "recipe": asdict(recipe),
+        "step": step,
+        "model": model.state_dict(),
+        "optimiser": optimiser.state_dict(),
+        "rng": torch.get_rng_state(),
+        "machine": f"{platform.machine()}, torch {torch.__version__}, {torch.get_num_threads()} threads",
+    }
+    with atomic_path(path) as part:
+        torch.save(state, part)
