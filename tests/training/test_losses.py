@@ -48,12 +48,14 @@ def test_content_loss_leaves_the_teacher_alone(taps):
 
 
 def test_heatmaps(units):
-    np.testing.assert_allclose(losses.gaussian_heatmaps(units["heat_boxes"], 16), units["heatmaps"], atol=1e-6)
+    maps = losses.gaussian_heatmaps(units["heat_boxes"], 16)
+    np.testing.assert_allclose(maps, units["heatmaps"], atol=1e-6)
 
 
 def test_heatmap_radius(units):
     cells = units["heat_boxes"].astype(np.float64) * 16
-    np.testing.assert_allclose(losses.heatmap_radius(cells[:, 2], cells[:, 3]), units["heat_radius"], rtol=1e-5)
+    radius = losses.heatmap_radius(cells[:, 2], cells[:, 3])
+    np.testing.assert_allclose(radius, units["heat_radius"], rtol=1e-5)
 
 
 def test_centre_at_a_half_goes_to_the_even_cell():

@@ -1,0 +1,46 @@
+"""Recipe files: every key is checked, overrides apply, mistakes are named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edge_rgbt.errors import UsageError
+from training.__main__ import main
+from training.recipes.ckd import Recipe
+from training.recipes.settings import load_settings
+
+SHIPPED = Path(__file__).resolve().parents[2] / "training" / "recipes" / "compact_ckd.toml"
+
+
+def test_the_shipped_recipe_is_valid():
+    recipe = load_settings(Recipe, SHIPPED)
+    assert recipe.model.shared_students
+    assert recipe.distillation.start < recipe.optimiser.steps
+
+
+def test_overrides_replace_values():
+    recipe = load_settings(Recipe, SHIPPED, ["optimiser.steps=7", "out=elsewhere"])
+    assert recipe.optimiser.steps == 7
+    assert recipe.out == "elsewhere"
+
+
+@pytest.mark.parametrize(
+    ("override", "named"),
+    [
+        ("optimiser.step=7", "did you mean optimiser.steps"),
+        ("model.vit.heads=5", "heads"),
+        ("nonsense", "key=value"),
+    ],
+)
+def test_mistakes_are_named(override, named):
+    with pytest.raises(UsageError, match=named):
+        load_settings(Recipe, SHIPPED, [override])
+
+
+def test_a_missing_recipe_is_one_line_and_status_2(capsys):
+    assert main(["ckd", "--recipe", "nowhere.toml"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "nowhere.toml" in error

@@ -1,0 +1,125 @@
+"""Targets pasted into image pairs: boxes hold what was pasted, draws repeat, batches ignore workers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from training.data.degradation import DegradationRates, degrade
+from training.data.loader import BatchStream, batch_loader, to_batch
+from training.data.samples import AlignedImages, CropSizes, RejectedSample, TrackingSample
+from training.data.sprites import Part, Pose, Sprite, paste, random_sprite
+from training.data.synthetic_motion import MotionSettings, SyntheticMotion
+
+SIZES = CropSizes(template=64, search=128)
+
+
+@pytest.fixture(scope="module")
+def bank():
+    rng = np.random.default_rng(0)
+    coarse = [rng.integers(0, 255, (24, 32, 3), np.uint8) for _ in range(4)]
+    rgb = [c.repeat(10, axis=0).repeat(10, axis=1) for c in coarse]
+    return [AlignedImages(image, np.ascontiguousarray(255 - image[:, :, 0])) for image in rgb]
+
+
+def white_square() -> Sprite:
+    full = np.full((64, 64), 255, np.uint8)
+    return Sprite((Part(np.full((64, 64, 3), 255, np.uint8), full, full, (0.5, 0.5), (1.0, 1.0)),), 1.0)
+
+
+def black_scene() -> AlignedImages:
+    return AlignedImages(np.zeros((100, 120, 3), np.uint8), np.zeros((100, 120), np.uint8))
+
+
+def test_the_box_holds_what_was_pasted():
+    scene = black_scene()
+    box = paste(scene, white_square(), Pose(60, 50, 30, 20, 0, 0, 1), (0.0, 0.0))
+    assert box is not None
+    np.testing.assert_allclose(box.as_tuple(), (45, 40, 30, 20), atol=1)
+    rows, columns = np.nonzero(scene.rgb[:, :, 0] > 127)
+    assert (columns.min(), rows.min()) == (box.x, box.y)
+
+
+def test_thermal_is_pasted_beside_the_box_by_the_misalignment():
+    scene = black_scene()
+    paste(scene, white_square(), Pose(60, 50, 20, 20, 0, 0, 1), (6.0, -3.0))
+    rows, columns = np.nonzero(scene.tir > 127)
+    assert columns.mean() - 59.5 == pytest.approx(6, abs=0.6)
+    assert rows.mean() - 49.5 == pytest.approx(-3, abs=0.6)
+
+
+def test_pasting_outside_the_picture_gives_no_box():
+    assert paste(black_scene(), white_square(), Pose(400, 50, 20, 20, 0, 0, 1), (0.0, 0.0)) is None
+
+
+def test_the_same_generator_state_gives_the_same_sample(bank):
+    first, second = (SyntheticMotion(bank, SIZES).draw(np.random.default_rng(5)) for _ in range(2))
+    np.testing.assert_array_equal(first.search_rgb, second.search_rgb)
+    np.testing.assert_array_equal(first.target, second.target)
+
+
+def test_samples_have_the_promised_shapes_and_a_target_inside(bank):
+    source = SyntheticMotion(bank, SIZES, MotionSettings(natural_target=0.5))
+    drawn = 0
+    for seed in range(40):
+        try:
+            sample = source.draw(np.random.default_rng(seed))
+        except RejectedSample:
+            continue
+        drawn += 1
+        assert sample.template_rgb.shape == (64, 64, 3)
+        assert sample.search_tir.shape == (128, 128)
+        centre = sample.target[:2] + sample.target[2:] / 2
+        assert (centre > 0).all()
+        assert (centre < 1).all()
+    assert drawn > 20
+
+
+def test_tall_and_wide_targets_occur(bank):
+    aspects = [random_sprite(bank, np.random.default_rng(seed)).aspect for seed in range(60)]
+    assert min(aspects) < 1 / 1.6
+    assert max(aspects) > 1.6
+
+
+def test_mirroring_moves_the_target_with_the_picture():
+    search = np.zeros((128, 128, 3), np.uint8)
+    search[:, 10:20] = 255
+    blank = np.zeros((64, 64), np.uint8)
+    target = np.array([10 / 128, 0.2, 10 / 128, 0.3], np.float32)
+    sample = TrackingSample(np.zeros((64, 64, 3), np.uint8), blank, search, search[:, :, 0].copy(), target)
+    only_mirror = DegradationRates(*[0.0] * 7, mirror=1.0)
+    mirrored = degrade(sample, only_mirror, np.random.default_rng(0))
+    bright = np.flatnonzero(mirrored.search_rgb[64, :, 0] > 127)
+    assert mirrored.target[0] * 128 == pytest.approx(bright.min(), abs=1e-3)
+
+
+def test_degradation_keeps_sizes_and_types(bank):
+    sample = SyntheticMotion(bank, SIZES).draw(np.random.default_rng(5))
+    always = DegradationRates(*[1.0] * 8)
+    for seed in range(5):
+        degraded = degrade(sample, always, np.random.default_rng(seed))
+        for name in ("template_rgb", "template_tir", "search_rgb", "search_tir"):
+            assert getattr(degraded, name).shape == getattr(sample, name).shape
+            assert getattr(degraded, name).dtype == np.uint8
+
+
+def test_batches_do_not_depend_on_the_number_of_workers(bank):
+    stream = BatchStream([(SyntheticMotion(bank, SIZES), 1.0)], batch_size=2, seed=3)
+    alone = list(batch_loader(stream, 0, 3, workers=0))
+    helped = list(batch_loader(stream, 0, 3, workers=2))
+    for a, b in zip(alone, helped, strict=True):
+        assert (a["search_rgb"] == b["search_rgb"]).all()
+
+
+def test_a_resumed_stream_goes_on_where_it_stopped(bank):
+    stream = BatchStream([(SyntheticMotion(bank, SIZES), 1.0)], batch_size=2, seed=3)
+    whole = list(batch_loader(stream, 0, 3, workers=0))
+    resumed = list(batch_loader(stream, 2, 3, workers=0))
+    assert (whole[2]["template_tir"] == resumed[0]["template_tir"]).all()
+
+
+def test_thermal_crops_reach_the_network_with_three_equal_channels(bank):
+    stream = BatchStream([(SyntheticMotion(bank, SIZES), 1.0)], batch_size=2, seed=3)
+    batch = to_batch(next(iter(batch_loader(stream, 0, 1, workers=0))))
+    assert batch.search_tir.shape == (2, 3, 128, 128)
+    assert (batch.search_tir[:, 0] == batch.search_tir[:, 2]).all()
