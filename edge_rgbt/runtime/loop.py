@@ -104,6 +104,12 @@ class StageStatistics:
         ring[count % self._window] = duration_ns
         self._counts[stage] = count + 1
 
+    def durations_ns(self, stage: str) -> list[int]:
+        """The stage's kept durations, oldest first."""
+        count, ring = self._counts.get(stage, 0), self._rings[stage]
+        start = count % self._window if count > self._window else 0
+        return [int(v) for v in np.roll(ring, -start)[: min(count, self._window)]]
+
     def summary(self) -> dict[str, dict[str, float]]:
         """stage -> mean_ms, p50_ms, p99_ms, frames; stages in the order in which they came."""
         out = {}
