@@ -1,8 +1,9 @@
 """Trains CKD by coupled distillation; read it top to bottom.
 
-Two stages in one run. First the students alone learn to track (what the published recipe takes from a
-finished RGB tracker). Then both teachers start from the students, and all four branches and three heads
-learn together: task losses, style loss between the students, content loss from the teachers, masked students.
+Before step `distillation.start` the students learn alone (what the published recipe takes from a finished
+RGB tracker). From there on both teachers start as copies of the students, and all four branches and three
+heads learn together: task losses, style loss between the students, content loss from the teachers, masked
+students. `start_from` names a finished run to begin with instead of random weights.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import math
 import platform
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from edge_rgbt.errors import EdgeRgbtError, UsageError
-from edge_rgbt.files import atomic_path
+from training.checkpoints import load_strictly, read_checkpoint, save_checkpoint
 from training.data.image_pairs import load_image_pairs
 from training.data.loader import Batch, BatchStream, SampleSource, batch_loader, to_batch
 from training.data.samples import CropSizes
@@ -108,10 +109,10 @@ class Recipe:
     data: DataSettings
     optimiser: OptimiserSettings
     distillation: DistillationSettings
+    start_from: str = ""
     save_every: int = 250
     validate_every: int = 250
     bfloat16: bool = True
-    notes: str = field(default="")
 
 
 def run(recipe_file: str, resume: bool, overrides: list[str]) -> int:
@@ -128,7 +129,7 @@ def run(recipe_file: str, resume: bool, overrides: list[str]) -> int:
     stream = BatchStream(training_sources, recipe.optimiser.batch, recipe.seed)
     validation = validation_batches(held_out, recipe)
 
-    model: CkdTracker = CkdTracker(recipe.model.config())
+    model = start_model(recipe)
     average = CkdTracker(recipe.model.config()).eval()
     average.load_state_dict(model.state_dict())
     optimiser = make_optimiser(model, recipe.optimiser)
@@ -203,6 +204,14 @@ def open_sources(
     if not training:
         raise UsageError("the recipe names no data; set data.pairs or data.flights")
     return training, held_out
+
+
+def start_model(recipe: Recipe) -> CkdTracker:
+    """The students: from nothing, or from the averaged students of a finished run of the same sizes."""
+    model = CkdTracker(recipe.model.config())
+    if recipe.start_from:
+        load_strictly(model, read_checkpoint(recipe.start_from).state, recipe.start_from)
+    return model
 
 
 def make_optimiser(model: torch.nn.Module, settings: OptimiserSettings) -> torch.optim.AdamW:
@@ -350,15 +359,15 @@ def save(
     recipe: Recipe,
 ) -> None:
     """Writes the checkpoint whole: `net` holds the averaged students, which is what export reads."""
-    state = {
-        "net": average.state_dict(),
-        "config": average.config.to_dict(),
-        "recipe": asdict(recipe),
-        "step": step,
-        "model": model.state_dict(),
-        "optimiser": optimiser.state_dict(),
-        "rng": torch.get_rng_state(),
-        "machine": f"{platform.machine()}, torch {torch.__version__}, {torch.get_num_threads()} threads",
-    }
-    with atomic_path(path) as part:
-        torch.save(state, part)
+    save_checkpoint(
+        path,
+        average.state_dict(),
+        family="ckd",
+        config=average.config.to_dict(),
+        recipe=asdict(recipe),
+        step=step,
+        model=model.state_dict(),
+        optimiser=optimiser.state_dict(),
+        rng=torch.get_rng_state(),
+        machine=f"{platform.machine()}, torch {torch.__version__}, {torch.get_num_threads()} threads",
+    )
