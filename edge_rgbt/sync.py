@@ -181,7 +181,7 @@ class PairSynchroniser:
             if gap_now <= gap_due and gap_now <= self.tolerance_ns:
                 return False
         # A stalled thermal camera holds nothing up for longer than its next frame could have been in time.
-        newest_rgb_ns = self._streams[Modality.RGB].newest_ns
+        newest_rgb_ns = self._streams[Modality.RGB].newest_ns or rgb.timestamp_ns
         return newest_rgb_ns - rgb.timestamp_ns <= self.tolerance_ns
 
     def _pair(self, rgb: Frame, tir: Frame) -> FramePair:

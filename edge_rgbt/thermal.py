@@ -66,13 +66,12 @@ class ThermalRange:
 
     def map(self, image: np.ndarray, timestamp_ns: int = 0) -> np.ndarray:
         """uint16 `[H, W]` -> uint8 `[H, W]`; moves the range towards the picture's first."""
-        self._follow(self._scene_range(image), timestamp_ns)
-        low, high = self._range
+        low, high = self._follow(self._scene_range(image), timestamp_ns)
         floor = math.floor(low)
         # Two saturating passes; a table look-up over 65536 entries takes four times as long.
         # A column of four would be taken for a second scalar by OpenCV, so columns go in as rows.
         picture = image if image.shape[1] > 1 else image.reshape(1, -1)
-        above = cv2.subtract(picture, (floor, 0.0, 0.0, 0.0))
+        above = cv2.subtract(picture, (floor, 0.0, 0.0, 0.0))  # type: ignore[call-overload]
         return cv2.convertScaleAbs(above, alpha=255.0 / (high - floor)).reshape(image.shape)
 
     def _scene_range(self, image: np.ndarray) -> tuple[float, float] | None:
@@ -88,18 +87,21 @@ class ThermalRange:
         lacking = max(0.0, self._min_span - (high - low)) / 2
         return low - lacking, high + lacking
 
-    def _follow(self, scene: tuple[float, float] | None, timestamp_ns: int) -> None:
+    def _follow(self, scene: tuple[float, float] | None, timestamp_ns: int) -> tuple[float, float]:
+        """Moves the range towards the scene's as far as the time since the last picture allows."""
         elapsed_s = min(max(0.0, (timestamp_ns - self._timestamp_ns) / 1e9), _LONGEST_STEP_S)
         self._timestamp_ns = timestamp_ns
-        if scene is None:
-            return
-        if self._range is None or scene[0] > self._range[1] or scene[1] < self._range[0]:
-            self._range = scene
-        else:
-            most = self._change_per_s * elapsed_s * (self._range[1] - self._range[0])
+        now = self._range
+        if now is None or (scene is not None and (scene[0] > now[1] or scene[1] < now[0])):
+            now = scene
+        elif scene is not None:
+            most = self._change_per_s * elapsed_s * (now[1] - now[0])
             low, high = (
-                now + min(max(goal - now, -most), most) for now, goal in zip(self._range, scene, strict=True)
+                end + min(max(goal - end, -most), most) for end, goal in zip(now, scene, strict=True)
             )
             # The ends move on their own; while they do, they keep their distance.
             lacking = max(0.0, self._min_span - (high - low)) / 2
-            self._range = (low - lacking, high + lacking)
+            now = (low - lacking, high + lacking)
+        assert now is not None  # the first picture always gives a range
+        self._range = now
+        return now

@@ -13,12 +13,12 @@ from edge_rgbt.errors import SequenceError
 from edge_rgbt.types import Frame, Modality
 
 _FALLBACK_FPS = 30.0
-# FFmpeg prints its own lines about a damaged file; ours says the same with the name. Read once by OpenCV.
+# FFmpeg prints its own lines about a damaged file; ours says the same with the name.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 
 class VideoCamera(Camera):
-    """Delivers a file's pictures in order. Times are the container's, made to rise where it repeats itself."""
+    """Delivers a file's pictures in order; times are the container's, made to rise where it repeats itself."""
 
     def __init__(self, path: Path | str, modality: Modality, start_ns: int = 0) -> None:
         self.modality = modality

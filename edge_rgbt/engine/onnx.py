@@ -60,11 +60,13 @@ class OnnxEngine(Engine):
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         for spec in self.inputs:
             _check_feed(spec, feeds.get(spec.name))
+        if self._session is None:
+            raise EngineError("the engine was closed; open it again")
         try:
             values = self._session.run(self._output_names, feeds)
         except Exception as error:  # see above
             raise EngineError(f"ONNX Runtime {ort.__version__} failed: {_first_line(error)}") from error
-        return dict(zip(self._output_names, values, strict=True))
+        return {name: np.asarray(v) for name, v in zip(self._output_names, values, strict=True)}
 
     def close(self) -> None:
         self._session = None
@@ -83,7 +85,7 @@ def _session_options(threads: int) -> ort.SessionOptions:
 
 def _spec(node: ort.NodeArg) -> TensorSpec:
     shape = tuple(n if isinstance(n, int) else -1 for n in node.shape)
-    return TensorSpec(node.name, _DTYPES.get(node.type, node.type), shape)
+    return TensorSpec(str(node.name), _DTYPES.get(str(node.type), str(node.type)), shape)
 
 
 def _compare(

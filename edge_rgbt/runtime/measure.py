@@ -60,7 +60,7 @@ def measure(
     frames: int = 300,
     size: tuple[int, int] = (640, 512),
     warp: bool = True,
-    progress: Callable[[int], None] = lambda done: None,
+    progress: Callable[[int], object] = lambda done: None,
 ) -> dict[str, object]:
     """Latency of every stage and of the whole frame over `frames` pairs, memory, and the machine.
 
@@ -125,7 +125,7 @@ def first_track(call: str) -> None:
 
 
 def _drive(
-    loop: TrackingLoop, texture: MovingTexture, frames: int, progress: Callable[[int], None]
+    loop: TrackingLoop, texture: MovingTexture, frames: int, progress: Callable[[int], object]
 ) -> list[int]:
     """Tracks warm-up and measured pairs; wall time in ns of each measured one, from decoded pair to state.
 

@@ -87,7 +87,7 @@ class Tracker:
         t1 = time.perf_counter_ns()
         maps = self.engine.run(feeds)
         t2 = time.perf_counter_ns()
-        box, score = self._decode(maps, geometry, pair)
+        box, score = self._decode(maps, geometry, self._box, pair)
         status = self._presence.update(score)
         self._box = box
         t3 = time.perf_counter_ns()
@@ -105,7 +105,7 @@ class Tracker:
         self.score_map = None
 
     def _decode(
-        self, maps: dict[str, np.ndarray], geometry: CropGeometry, pair: FramePair
+        self, maps: dict[str, np.ndarray], geometry: CropGeometry, last: Box, pair: FramePair
     ) -> tuple[Box, float]:
         """The new box, clipped to the picture, and the peak of the score before the window."""
         score, size, offset = maps["score"][0, 0], maps["size"][0], maps["offset"][0]
@@ -121,7 +121,7 @@ class Tracker:
         x, y, w, h = picture_box(peak, geometry)
         if settings.size_smoothing:
             cx, cy, s = x + 0.5 * w, y + 0.5 * h, settings.size_smoothing
-            w, h = (1.0 - s) * w + s * self._box.w, (1.0 - s) * h + s * self._box.h
+            w, h = (1.0 - s) * w + s * last.w, (1.0 - s) * h + s * last.h
             x, y = cx - 0.5 * w, cy - 0.5 * h
         self.score_map = score.copy()  # an engine may reuse its output memory
         clipped = clip_box((x, y, w, h), pair.rgb.width, pair.rgb.height, settings.clip_margin_px)
