@@ -18,7 +18,7 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 
 class VideoCamera(Camera):
-    """Delivers a file's pictures in order; times are the container's, made to rise where it repeats itself."""
+    """Delivers a file's pictures in order; times are the container's, made to rise if need be."""
 
     def __init__(self, path: Path | str, modality: Modality, start_ns: int = 0) -> None:
         self.modality = modality
