@@ -25,8 +25,9 @@ from training.models.vit import Vit
 class Stream:
     """A branch on its way through the layers.
 
-    tokens: `[modalities * B, N, C]`; a branch with shared weights carries both modalities, RGB half first.
-    index: original places of the remaining search tokens `[modalities * B, n]`, None while all are there.
+    tokens: `[B * modalities, N, C]`; a branch with shared weights carries both modalities of a sample side by
+    side, RGB first, so that the free batch axis stays in front when a sample is split up again.
+    index: original places of the remaining search tokens `[B * modalities, n]`, None while all are there.
     votes: takes part in the common decision. taps: block outputs, if they were asked for.
     """
 
@@ -41,23 +42,28 @@ class Stream:
         """Splits a tensor of this stream into its modalities, `[B, ...]` each."""
         if self.modalities == 1:
             return (tensor,)
-        return tensor.view(self.modalities, -1, *tensor.shape[1:]).unbind(0)
+        return tensor.view(-1, self.modalities, *tensor.shape[1:]).unbind(1)
 
     def cut(self, positions: Tensor) -> None:
         """Drops all search tokens but those at `positions`, given per sample or once for all modalities."""
         if positions.shape[0] != self.tokens.shape[0]:
-            positions = torch.cat([positions] * self.modalities)
+            positions = interleave([positions] * self.modalities)
         self.tokens = keep_tokens(self.tokens, positions, self.branch.config.template_tokens)
         self.index = positions if self.index is None else self.index.gather(1, positions)
 
     def finish(self) -> Tensor:
-        """After the last block: normalised tokens `[modalities * B, Nz + Nx, C]` in raster order, gaps 0."""
+        """After the last block: normalised tokens `[B * modalities, Nz + Nx, C]` in raster order, gaps 0."""
         config = self.branch.config
         tokens = self.branch.norm(self.tokens)
         if self.index is None:
             return tokens
         template, search = tokens[:, : config.template_tokens], tokens[:, config.template_tokens :]
         return torch.cat((template, restore_search(search, self.index, config.search_tokens)), dim=1)
+
+
+def interleave(parts: Sequence[Tensor]) -> Tensor:
+    """One batch of several modalities: `[B, ...]` each to `[B * modalities, ...]`, sample by sample."""
+    return torch.stack(tuple(parts), dim=1).reshape(-1, *parts[0].shape[1:])
 
 
 def run_branches(

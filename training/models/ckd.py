@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from training.models.branches import Stream, run_branches
+from training.models.branches import Stream, interleave, run_branches
 from training.models.elimination import Cut, EliminationConfig
 from training.models.head import CenterHead, HeadOutput
 from training.models.vit import Vit, VitConfig
@@ -125,8 +125,8 @@ class CkdTracker(nn.Module):
             branches = (self.rgb_branch, self.tir_branch)
             parts = zip(branches, templates, searches, strict=True)
             return [Stream(branch, branch.embed(z, x, mask_keep)) for branch, z, x in parts]
-        mask = None if mask_keep is None else torch.cat((mask_keep, mask_keep))
-        tokens = self.student_branch.embed(torch.cat(templates), torch.cat(searches), mask)
+        mask = None if mask_keep is None else interleave((mask_keep, mask_keep))
+        tokens = self.student_branch.embed(interleave(templates), interleave(searches), mask)
         return [Stream(self.student_branch, tokens, modalities=2)]
 
     def search_map(self, tokens: Tensor) -> Tensor:

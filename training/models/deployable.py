@@ -20,34 +20,6 @@ INPUT_NAMES = ("template_rgb", "template_tir", "search_rgb", "search_tir")
 OUTPUT_NAMES = ("score", "size", "offset")
 
 
-class RawPixelStem(nn.Module):
-    """A stem whose first convolution takes pixels of 0..255; with the conversion to floats and to NCHW.
-
-    mean_pixel: subtracted before a first convolution with zero padding, since a border of zeros means a mean
-    pixel there; a stem without padding carries the mean in its bias instead.
-    """
-
-    def __init__(self, stem: LinearStem | ConvStem) -> None:
-        super().__init__()
-        self.stem = stem
-        first = stem.proj if isinstance(stem, LinearStem) else stem.layers[0]
-        scale = 1.0 / (255.0 * torch.tensor(PIXEL_STD, dtype=torch.float64))
-        mean = 255.0 * torch.tensor(PIXEL_MEAN, dtype=torch.float64)
-        weight = first.weight.data.double() * scale[:, None, None]
-        if isinstance(stem, LinearStem):
-            first.bias.data = (first.bias.data.double() - (weight.sum((2, 3)) * mean).sum(1)).float()
-            self.mean_pixel = None
-        else:
-            self.register_buffer("mean_pixel", mean.view(1, 3, 1, 1).float())
-        first.weight.data = weight.float()
-
-    def forward(self, crops: Tensor) -> Tensor:
-        pixels = crops.to(self.stem.proj.weight.dtype).permute(0, 3, 1, 2)
-        if self.mean_pixel is not None:
-            pixels = pixels - self.mean_pixel
-        return self.stem(pixels)
-
-
 class DeployableCkd(nn.Module):
     """Takes uint8 crops `[N, H, W, 3]`, RGB order, as in INPUT_NAMES; returns score, size, offset."""
 
@@ -61,17 +33,40 @@ class DeployableCkd(nn.Module):
                 _fold_batch_norms(module)
             elif isinstance(module, Attention):
                 _fold_scale(module)
-        for module in list(self.tracker.modules()):
-            if isinstance(module, Vit):
-                module.patch_embed = RawPixelStem(module.patch_embed)
-        if half:
-            self.tracker.half()
+            elif isinstance(module, Vit):
+                _fold_pixel_scale(module.patch_embed)
+        # A convolution that pads with zeros means a mean pixel there, so the mean is taken off before it;
+        # a stem without padding carries the mean in its bias.
+        mean = None if tracker.config.vit.stem == "linear" else _mean_pixel().float()
+        self.register_buffer("mean_pixel", mean)
+        self.precision = torch.float16 if half else torch.float32
+        self.to(self.precision)
 
     def forward(
         self, template_rgb: Tensor, template_tir: Tensor, search_rgb: Tensor, search_tir: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        score, size, offset = self.tracker(template_rgb, template_tir, search_rgb, search_tir)
+        crops = (template_rgb, template_tir, search_rgb, search_tir)
+        score, size, offset = self.tracker(*map(self._pixels, crops))
         return score.float(), size.float(), offset.float()
+
+    def _pixels(self, crops: Tensor) -> Tensor:
+        pixels = crops.to(self.precision).permute(0, 3, 1, 2)
+        return pixels if self.mean_pixel is None else pixels - self.mean_pixel
+
+
+def _mean_pixel() -> Tensor:
+    return 255.0 * torch.tensor(PIXEL_MEAN, dtype=torch.float64).view(1, 3, 1, 1)
+
+
+def _fold_pixel_scale(stem: LinearStem | ConvStem) -> None:
+    """Makes the first convolution take pixels of 0..255, with the mean taken off before if it pads."""
+    first = next(module for module in stem.modules() if isinstance(module, nn.Conv2d))
+    weight = first.weight.data.double() / (
+        255.0 * torch.tensor(PIXEL_STD, dtype=torch.float64)[:, None, None]
+    )
+    if isinstance(stem, LinearStem):
+        first.bias.data = (first.bias.data.double() - (weight * _mean_pixel()).sum((1, 2, 3))).float()
+    first.weight.data = weight.float()
 
 
 def _fold_batch_norms(layers: nn.Sequential) -> None:

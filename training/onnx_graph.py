@@ -1,0 +1,122 @@
+"""A deployable network as an ONNX graph: fixed shapes but for the batch, nodes named by module."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import io
+import logging
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+import onnx
+import torch
+from onnx import helper, numpy_helper
+
+from training.models.deployable import INPUT_NAMES, OUTPUT_NAMES, DeployableCkd
+
+OPSET = 19  # the first with FP16 quantisation scales; TensorRT 10.3 takes up to 20
+IR_VERSION = 9  # the one that came with opset 19
+
+
+def example_crops(network: DeployableCkd, batch: int = 2) -> tuple[torch.Tensor, ...]:
+    """Grey uint8 crops of the right shapes, in the order of INPUT_NAMES."""
+    vit = network.config.vit
+    sides = (vit.template_size, vit.template_size, vit.search_size, vit.search_size)
+    return tuple(torch.full((batch, side, side, 3), 127, dtype=torch.uint8) for side in sides)
+
+
+def export_program(network: DeployableCkd) -> torch.export.ExportedProgram:
+    """The network as a PyTorch program with a free batch size, for GPUs without TensorRT."""
+    batch = torch.export.Dim("N", min=1, max=64)
+    crops = example_crops(network)
+    with torch.no_grad():
+        return torch.export.export(network, crops, dynamic_shapes=tuple({0: batch} for _ in crops))
+
+
+def export_onnx(network: DeployableCkd) -> onnx.ModelProto:
+    """The network as an ONNX model of opset 19."""
+    with _quiet(), torch.no_grad():
+        program = torch.onnx.export(
+            export_program(network),
+            dynamo=True,
+            input_names=list(INPUT_NAMES),
+            output_names=list(OUTPUT_NAMES),
+            opset_version=OPSET,
+            verbose=False,
+        )
+    assert program is not None
+    model = program.model_proto
+    _rename(model.graph)
+    _fold_transposed_weights(model.graph)
+    _strip(model)
+    onnx.checker.check_model(model)
+    return model
+
+
+def _rename(graph: onnx.GraphProto) -> None:
+    """Names nodes by the module they come from; names nameless weights of products like their node."""
+    anonymous = {t.name: t for t in graph.initializer if not t.name.startswith("tracker.")}
+    uses = Counter(name for node in graph.node for name in node.input)
+    taken: Counter[str] = Counter()
+    for node in graph.node:
+        scopes = next((p.value for p in node.metadata_props if p.key == "pkg.torch.onnx.name_scopes"), "[]")
+        scope = ([s for s in ast.literal_eval(scopes)[:-1] if s] or ["graph"])[-1]
+        name = f"{scope.removeprefix('tracker.')}/{node.op_type}"
+        taken[name] += 1
+        node.name = name if taken[name] == 1 else f"{name}_{taken[name]}"
+        for i, value in enumerate(node.input):
+            if node.op_type == "MatMul" and value in anonymous and uses[value] == 1:
+                anonymous[value].name = f"{node.name}.weight"
+                node.input[i] = anonymous[value].name
+
+
+def _fold_transposed_weights(graph: onnx.GraphProto) -> None:
+    """Replaces transposes of weights by transposed weights (the exporter leaves the large ones)."""
+    weights = {tensor.name: tensor for tensor in graph.initializer}
+    uses = Counter(name for node in graph.node for name in node.input)
+    folded = []
+    for node in graph.node:
+        if node.op_type == "Transpose" and node.input[0] in weights and uses[node.input[0]] == 1:
+            source = weights[node.input[0]]
+            order = helper.get_node_attr_value(node, "perm")
+            turned = np.ascontiguousarray(numpy_helper.to_array(source).transpose(order))
+            source.CopyFrom(numpy_helper.from_array(turned, node.output[0]))
+            folded.append(node)
+    for node in folded:
+        graph.node.remove(node)
+
+
+def _strip(model: onnx.ModelProto) -> None:
+    """Removes what the exporter noted about this machine and about itself; shapes between nodes are kept."""
+    model.ir_version = IR_VERSION
+    model.doc_string = ""
+    model.graph.doc_string = ""
+    del model.metadata_props[:]
+    del model.graph.metadata_props[:]
+    model.graph.name = "ckd"
+    kept = [opset for opset in model.opset_import if opset.domain in ("", "ai.onnx")]
+    del model.opset_import[:]
+    model.opset_import.extend(kept)
+    for item in (*model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output):
+        item.doc_string = ""
+        del item.metadata_props[:]
+    for tensor in model.graph.initializer:
+        tensor.doc_string = ""
+        del tensor.metadata_props[:]
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps the exporter's notes about progress and absent optional packages off the terminal."""
+    log = logging.getLogger("torch.onnx")
+    level = log.level
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        log.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            log.setLevel(level)
