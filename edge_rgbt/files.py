@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,8 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
             f"cannot write {final}: {error.strerror or error}; free space or choose another folder"
         ) from error
     finally:
-        _remove(part)
+        with suppress(OSError):  # the disk has already said what is wrong
+            _remove(part)
 
 
 def write_text_atomic(path: Path | str, text: str) -> None:
