@@ -1,0 +1,147 @@
+"""Drawing on 8-bit images: polygons with soft edges, darkening, textured quads, added light."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+FRACTION_BITS = 4
+_ONE = 1 << FRACTION_BITS
+
+
+def fixed(points: np.ndarray) -> np.ndarray:
+    """Pixels as the fixed-point integers that OpenCV draws; far-off points are clamped."""
+    return np.round(np.clip(points, -4000, 4000) * _ONE).astype(np.int32)
+
+
+def fill(image: np.ndarray, points_fixed: np.ndarray, colour: tuple[float, ...]) -> None:
+    """Fills a convex polygon given by `fixed`."""
+    cv2.fillConvexPoly(image, points_fixed, colour, cv2.LINE_AA, FRACTION_BITS)
+
+
+def clip_window(points: np.ndarray, image: np.ndarray, margin: int = 1) -> tuple[int, int, int, int] | None:
+    """Whole-pixel window (x0, y0, x1, y1) around points, cut to the image; None when outside."""
+    h, w = image.shape[:2]
+    x0, y0 = np.floor(points.min(0)).astype(int) - margin
+    x1, y1 = np.ceil(points.max(0)).astype(int) + margin + 1
+    x0, y0, x1, y1 = max(int(x0), 0), max(int(y0), 0), min(int(x1), w), min(int(y1), h)
+    if x1 <= x0 or y1 <= y0:
+        return None
+    return x0, y0, x1, y1
+
+
+def darken(image: np.ndarray, polygon: np.ndarray, strength: float, soften: int = 0) -> None:
+    """Multiplies what lies under a convex polygon by 1 - strength."""
+    window = clip_window(polygon, image, 1 + soften)
+    if window is None:
+        return
+    x0, y0, x1, y1 = window
+    veil = np.full((y1 - y0, x1 - x0), 255, np.uint8)
+    fill(veil, fixed(polygon - (x0, y0)), (round(255 * (1 - strength)),))
+    if soften:
+        veil = cv2.blur(veil, (2 * soften + 1, 2 * soften + 1), borderType=cv2.BORDER_REPLICATE)
+    part = image[y0:y1, x0:x1]
+    if image.ndim == 3:
+        veil = cv2.merge([veil] * 3)
+    cv2.multiply(part, veil, dst=part, scale=1 / 255)
+
+
+def textured_quad(image: np.ndarray, texture: np.ndarray, quad: np.ndarray) -> None:
+    """Lays a texture on a quad `[4, 2]`: bottom-left, bottom-right, top-right, top-left of the texture."""
+    window = clip_window(quad, image)
+    if window is None:
+        return
+    x0, y0, x1, y1 = window
+    h, w = texture.shape[:2]
+    source = np.array([[0, h], [w, h], [w, 0], [0, 0]], np.float32) - 0.5
+    part = image[y0:y1, x0:x1]
+    local = (quad - (x0, y0)).astype(np.float32)
+    matrix = cv2.getPerspectiveTransform(source, local)
+    laid = cv2.warpPerspective(texture, matrix, (x1 - x0, y1 - y0), borderMode=cv2.BORDER_REPLICATE)
+    mask = np.zeros(part.shape[:2], np.uint8)
+    cv2.fillConvexPoly(mask, fixed(local), 255, cv2.LINE_8, FRACTION_BITS)
+    cv2.copyTo(laid, mask, part)
+
+
+def lay_sprite(
+    image: np.ndarray,
+    picture: np.ndarray,
+    clear: np.ndarray,
+    centre: np.ndarray,
+    right: np.ndarray,
+    up: np.ndarray,
+) -> None:
+    """Lays a premultiplied sprite over the image.
+
+    centre, right, up: pixels `[2]`; where the sprite's middle lands, and its half axes.
+    clear: 255 where the sprite is transparent, same shape as picture.
+    """
+    reach = np.abs(right) + np.abs(up)
+    window = clip_window(np.stack([centre - reach, centre + reach]), image)
+    if window is None:
+        return
+    x0, y0, x1, y1 = window
+    half = picture.shape[0] / 2
+    a, b = right / half, up / half
+    offset = centre - (x0, y0) - (a + b) * (half - 0.5)
+    affine = np.array([[a[0], b[0], offset[0]], [a[1], b[1], offset[1]]])
+    size = (x1 - x0, y1 - y0)
+    laid = cv2.warpAffine(picture, affine, size)
+    keep = cv2.warpAffine(clear, affine, size, borderMode=cv2.BORDER_CONSTANT, borderValue=(255, 255, 255))
+    part = image[y0:y1, x0:x1]
+    cv2.multiply(part, keep, dst=part, scale=1 / 255)
+    cv2.add(part, laid, dst=part)
+
+
+def add_light(image: np.ndarray, light: np.ndarray, quad: np.ndarray, gain: float) -> None:
+    """Shines a light picture (uint8, same channels) onto a ground quad `[4, 2]`: what is there brightens."""
+    window = clip_window(quad, image)
+    if window is None:
+        return
+    x0, y0, x1, y1 = window
+    if (x1 - x0) * (y1 - y0) > 150_000:
+        return
+    h, w = light.shape[:2]
+    source = np.array([[0, h], [w, h], [w, 0], [0, 0]], np.float32) - 0.5
+    matrix = cv2.getPerspectiveTransform(source, (quad - (x0, y0)).astype(np.float32))
+    laid = cv2.warpPerspective(light, matrix, (x1 - x0, y1 - y0))
+    part = image[y0:y1, x0:x1]
+    brighter = cv2.multiply(part, laid, scale=gain / 255)
+    cv2.add(part, brighter, dst=part)
+    cv2.scaleAdd(laid, 0.10, part, dst=part)
+
+
+def add_glow(image: np.ndarray, glow: np.ndarray, centre: np.ndarray, radius: float) -> None:
+    """Adds a round glow (uint8 picture) around a pixel."""
+    size = max(3, round(radius * 2))
+    x0, y0 = np.round(centre - size / 2).astype(int)
+    h, w = image.shape[:2]
+    cx0, cy0, cx1, cy1 = max(x0, 0), max(y0, 0), min(x0 + size, w), min(y0 + size, h)
+    if cx1 <= cx0 or cy1 <= cy0:
+        return
+    spot = cv2.resize(glow, (size, size), interpolation=cv2.INTER_LINEAR)
+    part = image[cy0:cy1, cx0:cx1]
+    cv2.add(part, np.ascontiguousarray(spot[cy0 - y0 : cy1 - y0, cx0 - x0 : cx1 - x0]), dst=part)
+
+
+def glow_picture(colour: tuple[int, int, int], size: int = 48) -> np.ndarray:
+    """A bright core with a wide faint halo, uint8 `[size, size, 3]`."""
+    y, x = (np.mgrid[0:size, 0:size] - (size - 1) / 2) / (size / 2)
+    r = np.hypot(x, y)
+    shape = np.clip(1.2 * np.exp(-((r / 0.16) ** 2)) + 0.22 * np.exp(-((r / 0.42) ** 2)), 0, 1)
+    shape *= np.clip((1 - r) * 4, 0, 1)
+    white = np.clip(shape - 0.75, 0, 1)[..., None] * 200
+    return np.clip(shape[..., None] * np.array(colour) + white, 0, 255).astype(np.uint8)
+
+
+def headlight_picture(size: int = 64) -> np.ndarray:
+    """Two overlapping cones, near end at the bottom, uint8 `[size, size, 3]`."""
+    v, u = np.mgrid[0:size, 0:size] / (size - 1)
+    far = 1 - v  # 0 at the bumper
+    light = np.zeros((size, size))
+    for side in (-0.07, 0.07):
+        width = 0.05 + 0.30 * far
+        light += np.exp(-(((u - 0.5 - side * (1 + far)) / width) ** 2)) * np.clip(far * 9, 0, 1)
+    light *= (1 - far) ** 1.2 / (1 + 2.5 * far)
+    light = np.clip(light / light.max(), 0, 1)
+    return (light[..., None] * (255, 244, 214)).astype(np.uint8)
