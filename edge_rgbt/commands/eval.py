@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+from edge_rgbt import __version__
 from edge_rgbt.metrics import RULE_SETS
 from edge_rgbt.metrics.evaluate import Evaluation, evaluate, name_some
 
@@ -49,7 +50,9 @@ def run(args: argparse.Namespace) -> int:
 def _print_table(evaluation: Evaluation, per_sequence: bool) -> None:
     rules = evaluation.rules
     split = f" {evaluation.split}" if evaluation.split else ""
-    print(f"{rules.title}{split}, {len(evaluation.scores)} sequences, rules {rules.label}")
+    count = len(evaluation.scores)
+    counted = "1 sequence" if count == 1 else f"{count} sequences"
+    print(f"{rules.title}{split}, {counted}, rules {rules.label}, edge-rgbt {__version__}")
     rows = [("overall", evaluation.overall)]
     if per_sequence:
         rows += [(score.name, score.values) for score in evaluation.scores]

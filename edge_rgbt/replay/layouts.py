@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -61,9 +62,12 @@ class Sequence:
     video: bool = False
 
     def open(self, fps: float | None = None) -> PairSource:
-        """Raises SequenceError naming the file if a video cannot be opened."""
+        """Raises SequenceError naming sequence and file if a video cannot be opened."""
         if self.video:
-            return VideoPair(self.rgb[0], self.tir[0], fps)
+            try:
+                return VideoPair(self.rgb[0], self.tir[0], fps)
+            except SequenceError as error:
+                raise SequenceError(f"{self.name}: {error}") from error
         return ImagePairs(self.rgb, self.tir, fps or DEFAULT_FPS)
 
 
@@ -92,6 +96,12 @@ class Recording:
             return self._sequence(rgb, tir, video=False)
         except SequenceError as error:
             raise SequenceError(f"{self.name}: {error}") from error
+
+    def picture_count(self) -> int:
+        """About how many pairs it holds, quickly; 0 for videos and for folders that `load` will refuse."""
+        layout = IMAGE_LAYOUTS[self.dataset] if self.dataset else _ANY_LAYOUT
+        folder = next((self.place / name for name in layout.rgb if (self.place / name).is_dir()), None)
+        return 0 if folder is None or self.rgb_video else len(os.listdir(folder))
 
     def _sequence(self, rgb: tuple[Path, ...], tir: tuple[Path, ...], video: bool) -> Sequence:
         files = self._truth_files()

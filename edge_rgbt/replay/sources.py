@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,7 +122,7 @@ class VideoPair(PairSource):
         return Frame(picture, modality, round(index * 1e9 / fps), index, f"{self._files[modality]}#{index}")
 
 
-def decode_ahead(source: PairSource, threads: int | None = None) -> Iterator[FramePair]:
+def decode_ahead(source: PairSource, threads: int | None = None) -> Generator[FramePair, None, None]:
     """Pairs in order, decoded by background threads while the caller works on the one before.
 
     threads: None takes half the processors, at most four; a source that is not `parallel` gets one.
