@@ -126,7 +126,7 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
     path = Path(path)
     content = _unpickle(path)
     extras: dict[str, Any] = {}
-    while isinstance(content, Mapping) and not any(isinstance(v, Tensor) for v in content.values()):
+    while isinstance(content, Mapping):
         wrapper = next((name for name in WRAPPERS if isinstance(content.get(name), Mapping)), None)
         if wrapper is None:
             break

@@ -29,11 +29,25 @@ def example_crops(network: DeployableCkd, batch: int = 2) -> tuple[torch.Tensor,
 
 
 def export_program(network: DeployableCkd) -> torch.export.ExportedProgram:
-    """The network as a PyTorch program with a free batch size, for GPUs without TensorRT."""
+    """The network as a PyTorch program with a free batch size."""
     batch = torch.export.Dim("N", min=1, max=64)
     crops = example_crops(network)
     with torch.no_grad():
         return torch.export.export(network, crops, dynamic_shapes=tuple({0: batch} for _ in crops))
+
+
+def portable_program(network: DeployableCkd) -> torch.export.ExportedProgram:
+    """The program that ships, for GPUs without TensorRT: fused attention, no source locations."""
+    network.use_fused_attention(True)
+    try:
+        program = export_program(network)
+    finally:
+        network.use_fused_attention(False)
+    for module in program.graph_module.modules():
+        if isinstance(module, torch.fx.GraphModule):
+            for node in module.graph.nodes:
+                node.meta.pop("stack_trace", None)
+    return program
 
 
 def export_onnx(network: DeployableCkd) -> onnx.ModelProto:

@@ -49,6 +49,12 @@ class DeployableCkd(nn.Module):
         score, size, offset = self.tracker(*map(self._pixels, crops))
         return score.float(), size.float(), offset.float()
 
+    def use_fused_attention(self, fused: bool) -> None:
+        """PyTorch's fused attention kernel, or (as made) the single operators that an ONNX graph needs."""
+        for module in self.tracker.modules():
+            if isinstance(module, Attention):
+                module.explicit = not fused
+
     def _pixels(self, crops: Tensor) -> Tensor:
         pixels = crops.to(self.precision).permute(0, 3, 1, 2)
         return pixels if self.mean_pixel is None else pixels - self.mean_pixel

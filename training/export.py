@@ -1,0 +1,260 @@
+"""`python -m training export`: a checkpoint becomes a bundle, checked against the network it came from."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from edge_rgbt.bundle import (
+    Bundle,
+    Manifest,
+    TrackerSettings,
+    describe,
+    map_outputs,
+    raw_pixel_inputs,
+    write_bundle,
+)
+from edge_rgbt.errors import EdgeRgbtError, UsageError
+from edge_rgbt.files import atomic_path
+from training.checkpoints import Checkpoint, load_tracker
+from training.costs import measure_cost
+from training.models.ckd import CkdTracker
+from training.models.deployable import DeployableCkd
+from training.onnx_graph import export_onnx, portable_program
+from training.parity import TOLERANCES, Difference, compare, require_parity, smooth_crops
+from training.tensorrt_ops import require_tensorrt
+
+EXAMPLE = (
+    "python -m training export --family ckd --checkpoint CKD_ep0025.pth.tar --elimination mce --out ckd-mce"
+)
+TARGET_TENSORRT = "10.3"  # the oldest in the field: JetPack 6.2
+PARITY_CROPS = 4
+LARGEST_ONNX = 2**31 - 1  # bytes; a larger graph would need external data
+UNTUNED_LOST_THRESHOLD = 0.25  # nothing is published for CKD; a trained bundle states its own
+DETAILS = ("name", "version", "licence", "provenance", "metrics", "lost_threshold", "tracker")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Adds this command's arguments."""
+    parser.add_argument("--family", choices=["ckd"], required=True, help="what network the checkpoint holds")
+    parser.add_argument(
+        "--checkpoint", type=Path, required=True, metavar="FILE", help="ours, or the published layout"
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="bundle: a folder, or NAME.rgbt for one file"
+    )
+    parser.add_argument(
+        "--elimination",
+        choices=["none", "ce", "mce"],
+        help="token elimination (default: as trained, or none)",
+    )
+    parser.add_argument("--fp16", action="store_true", help="FP16 weights and arithmetic")
+    parser.add_argument("--torch", action="store_true", help="also write model.pt2, a PyTorch program")
+    parser.add_argument(
+        "--details", type=Path, metavar="FILE", help=f"JSON object for the manifest: {', '.join(DETAILS)}"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exports one checkpoint and says what came out."""
+    bundle, differences = export_ckd(
+        args.checkpoint,
+        args.out,
+        elimination=args.elimination,
+        half=args.fp16,
+        with_program=args.torch,
+        details=_read_details(args.details),
+    )
+    print(describe(bundle))
+    print(
+        f"  checked on {len(differences)} crops against PyTorch: maps within "
+        f"{max(d.maps for d in differences):.1e}, box within {max(d.box_px for d in differences):.1e} px"
+    )
+    return 0
+
+
+def export_ckd(
+    checkpoint: Path,
+    out: Path,
+    *,
+    elimination: str | None = None,
+    half: bool = False,
+    with_program: bool = False,
+    details: Mapping[str, Any] | None = None,
+) -> tuple[Bundle, list[Difference]]:
+    """Writes a bundle, or nothing: the graph must pass TensorRT's operator check and agree with the network.
+
+    details: manifest fields that replace the ones worked out here.
+    """
+    _check_out(out)
+    _say(f"reading {checkpoint}")
+    tracker, source = load_tracker(checkpoint, elimination)
+    manifest = _manifest(tracker, source, half, details or {})
+    _say("tracing the network")
+    files = _graph_files(DeployableCkd(tracker, half), with_program)
+    unchecked = out.with_name(f"unchecked-{out.name}")
+    try:
+        bundle = write_bundle(unchecked, manifest, files)
+        files.clear()
+        _say("comparing the bundle with the network")
+        crops = smooth_crops(manifest.template_size, manifest.search_size, PARITY_CROPS)
+        differences = compare(tracker, bundle, crops)
+        require_parity(differences, TOLERANCES[manifest.precision])
+        with atomic_path(out) as part:
+            os.replace(unchecked, part)
+    finally:
+        _discard(unchecked)
+    return replace(bundle, path=out), differences
+
+
+def _graph_files(network: DeployableCkd, with_program: bool) -> dict[str, bytes | Path]:
+    model = export_onnx(network)
+    require_tensorrt(model, TARGET_TENSORRT)
+    if model.ByteSize() > LARGEST_ONNX:
+        raise EdgeRgbtError(f"the graph takes {model.ByteSize() / 1e9:.1f} GB, more than ONNX files hold")
+    files: dict[str, bytes | Path] = {"model.onnx": model.SerializeToString()}
+    if with_program:
+        stream = io.BytesIO()
+        torch.export.save(portable_program(network), stream)
+        files["model.pt2"] = stream.getvalue()
+    return files
+
+
+def _manifest(tracker: CkdTracker, source: Checkpoint, half: bool, details: Mapping[str, Any]) -> Manifest:
+    config, vit = tracker.config, tracker.config.vit
+    cost = measure_cost(tracker)
+    trained = source.extras.get("recipe")
+    provenance = {
+        "checkpoint": {"file": source.path.name, "sha256": _sha256(source.path)},
+        "recipe": trained if isinstance(trained, Mapping) else "not stated in the checkpoint",
+        "step": source.extras.get("step", source.extras.get("epoch")),
+        "commit": _commit(),
+        "network": config.to_dict(),
+        "macs_counted": {"linear and convolution": cost.layers, "attention products": cost.attention},
+    }
+    stated = dict(details)
+    provenance |= stated.pop("provenance", {})
+    settings = stated.pop("tracker", {})
+    fields = {
+        "name": f"ckd-{vit.embed_dim}x{vit.depth}-{config.elimination.mode}",
+        "version": "0",
+        "licence": "not stated; ask whoever trained the checkpoint",
+        "metrics": None,
+        "lost_threshold": UNTUNED_LOST_THRESHOLD,
+        **stated,
+    }
+    return Manifest(
+        family="ckd",
+        precision="fp16" if half else "fp32",
+        template_size=vit.template_size,
+        search_size=vit.search_size,
+        template_factor=config.template_factor,
+        search_factor=config.search_factor,
+        stride=vit.patch_size,
+        inputs=raw_pixel_inputs(vit.template_size, vit.search_size),
+        outputs=map_outputs(vit.search_side),
+        params=cost.parameters,
+        macs=cost.macs,
+        provenance=_portable(provenance),
+        tracker=_tracker_settings(settings),
+        **fields,
+    )
+
+
+def _tracker_settings(values: Any) -> TrackerSettings:
+    try:
+        return TrackerSettings(**values)
+    except TypeError as error:
+        raise UsageError(f"tracker settings in --details: {error}") from None
+
+
+def _read_details(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        details = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}; give a JSON file with --details") from None
+    except ValueError as error:
+        raise UsageError(f"{path} is not JSON ({error})") from None
+    unknown = sorted(set(details) - set(DETAILS)) if isinstance(details, dict) else ["the whole file"]
+    if unknown:
+        raise UsageError(f"{path}: {unknown[0]} is not for --details; known are {', '.join(DETAILS)}")
+    return details
+
+
+def _check_out(out: Path) -> None:
+    """Refuses, before any work, to write over what is no bundle or where nothing can be written."""
+    if out.is_dir() and any(out.iterdir()) and not (out / "manifest.json").is_file():
+        raise UsageError(
+            f"{out} is a folder that holds something other than a bundle; choose another with --out"
+        )
+    if out.is_file() and out.suffix != ".rgbt":
+        raise UsageError(f"{out} is a file; choose a folder, or a name ending in .rgbt, with --out")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        probe = out.with_name(f"unchecked-{out.name}")
+        probe.mkdir(exist_ok=True)
+        probe.rmdir()
+    except OSError as error:
+        raise UsageError(
+            f"cannot write in {out.parent}: {error.strerror}; choose another place with --out"
+        ) from None
+
+
+def _portable(value: Any) -> Any:
+    """JSON values only; absolute paths lose their folders, which mean nothing elsewhere."""
+    if isinstance(value, Mapping):
+        return {str(key): _portable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_portable(item) for item in value]
+    if isinstance(value, str):
+        return Path(value).name if value.startswith("/") else value
+    return value if value is None or isinstance(value, (bool, int, float)) else type(value).__name__
+
+
+def _commit() -> str:
+    """The commit this code stands at, or a word where there is no repository."""
+    try:
+        asked = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return asked.stdout.strip()
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _discard(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _say(text: str) -> None:
+    print(f"export: {text}", file=sys.stderr, flush=True)
