@@ -28,6 +28,7 @@ class TrackingLoop:
         self.thermal = thermal
         self.registration = registration
         self.statistics = StageStatistics()
+        self.aligned: FramePair | None = None  # the last pair as the tracker saw it; outputs draw on it
 
     @property
     def engine_info(self) -> EngineInfo:
@@ -44,7 +45,7 @@ class TrackingLoop:
         if not pair.aligned:
             pair = dataclasses.replace(pair, tir=self.thermal.apply(pair.tir))
         t1 = time.perf_counter_ns()
-        aligned = pair if pair.aligned else self._register(pair)
+        self.aligned = aligned = pair if pair.aligned else self._register(pair)
         t2 = time.perf_counter_ns()
         state = self.tracker.update(aligned) if box is None else self.tracker.start(aligned, box)
         before = (StageTiming("thermal", t1 - t0), StageTiming("register", t2 - t1))
