@@ -86,19 +86,25 @@ def cut_sample(
     rng: np.random.Generator,
     size_jitter: float = SEARCH_SIZE_JITTER,
     centre_jitter: float = SEARCH_CENTRE_JITTER,
+    tir_shift_px: tuple[float, float] = (0.0, 0.0),
 ) -> TrackingSample:
-    """Cuts both crops; the search crop is jittered. Raises RejectedSample if the target fell outside."""
+    """Cuts both crops; the search crop is jittered. Raises RejectedSample if the target fell outside.
+
+    tir_shift_px: moves the thermal pictures against the RGB ones, in pixels of the frame.
+    """
     around = jittered_box(search_box, rng.standard_normal(2), rng.random(2), size_jitter, centre_jitter)
     target = box_in_crop(search_box, around, sizes.search, sizes.search_factor)
     centre = target[:2] + target[2:] / 2
     if not ((centre > 0) & (centre < 1)).all():
         raise RejectedSample("target centre lies outside the search crop")
-    template_geometry = crop_geometry(template_box, sizes.template_factor, sizes.template)
-    search_geometry = crop_geometry(around, sizes.search_factor, sizes.search)
-    return TrackingSample(
-        crop_square(template.rgb, template_geometry),
-        crop_square(template.tir, template_geometry),
-        crop_square(search.rgb, search_geometry),
-        crop_square(search.tir, search_geometry),
-        target,
-    )
+    z_rgb, z_tir = _cut(template, template_box, sizes.template_factor, sizes.template, tir_shift_px)
+    x_rgb, x_tir = _cut(search, around, sizes.search_factor, sizes.search, tir_shift_px)
+    return TrackingSample(z_rgb, z_tir, x_rgb, x_tir, target)
+
+
+def _cut(
+    images: AlignedImages, box: Box, factor: float, size: int, tir_shift_px: tuple[float, float]
+) -> tuple[np.ndarray, np.ndarray]:
+    rgb = crop_square(images.rgb, crop_geometry(box, factor, size))
+    moved = Box(box.x - tir_shift_px[0], box.y - tir_shift_px[1], box.w, box.h)
+    return rgb, crop_square(images.tir, crop_geometry(moved, factor, size))

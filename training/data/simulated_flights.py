@@ -1,0 +1,164 @@
+"""Simulated flights as training data: frames rendered once to disk, samples drawn from any object in them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from edge_rgbt.errors import UsageError
+from edge_rgbt.files import atomic_path, write_json_atomic
+from edge_rgbt.register import Registration
+from edge_rgbt.sim import make_scenario
+from edge_rgbt.thermal import ThermalRange
+from edge_rgbt.types import Box, Frame, FramePair, Modality
+from training.data.samples import AlignedImages, CropSizes, RejectedSample, TrackingSample, cut_sample
+
+INDEX_FILE = "flights.json"
+COLUMNS = ("frame", "object", "x", "y", "w", "h", "visibility", "is_target", "moving")
+MAX_GAP_S = 6.7  # 200 frames at 30 Hz, the range of the published causal sampling
+
+
+def render_flights(out: Path, seeds: Sequence[int], seconds: float, rate_hz: float, workers: int) -> None:
+    """Renders both cameras of one flight per seed, thermal mapped to 8 bits and registered as in flight.
+
+    Writes `out/SEED/{rgb,tir,objects}.npy` and, once all are there, `out/flights.json`. Flights that are
+    already there are kept.
+    """
+    todo = [seed for seed in seeds if not (out / f"{seed:06d}").is_dir()]
+    with ProcessPoolExecutor(max_workers=workers) as pool:
+        jobs = [pool.submit(_render_flight, out, seed, seconds, rate_hz) for seed in todo]
+        for job in tqdm(jobs, desc="flights", unit="flight"):
+            job.result()
+    write_json_atomic(out / INDEX_FILE, {"seeds": list(seeds), "seconds": seconds, "rate_hz": rate_hz})
+
+
+def _render_flight(out: Path, seed: int, seconds: float, rate_hz: float) -> None:
+    cv2.setNumThreads(1)
+    scenario = make_scenario(seed, seconds=seconds)
+    thermal = ThermalRange()
+    registration: Registration | None = None
+    rgb_frames, tir_frames, rows = [], [], []
+    for number in range(int(seconds * rate_hz)):
+        t_ns = round(number * 1e9 / rate_hz)
+        rgb = Frame(scenario.render_rgb(t_ns), Modality.RGB, t_ns, number, "sim")
+        tir = thermal.apply(Frame(scenario.render_tir(t_ns), Modality.TIR, t_ns, number, "sim"))
+        if registration is None:
+            registration = Registration(scenario.nominal_registration(), (rgb.width, rgb.height))
+        pair = registration.apply(FramePair(rgb, tir))
+        rgb_frames.append(pair.rgb.image)
+        tir_frames.append(pair.tir.image)
+        for truth in scenario.object_truths(t_ns, Modality.RGB):
+            if truth.box is not None:
+                rows.append(
+                    (
+                        number,
+                        truth.object_id,
+                        *truth.box.as_tuple(),
+                        truth.visibility,
+                        truth.is_target,
+                        truth.moving,
+                    )
+                )
+    with atomic_path(out / f"{seed:06d}") as folder:
+        folder.mkdir(parents=True)
+        np.save(folder / "rgb.npy", np.stack(rgb_frames))
+        np.save(folder / "tir.npy", np.stack(tir_frames))
+        np.save(folder / "objects.npy", np.array(rows, np.float32).reshape(-1, len(COLUMNS)))
+
+
+@dataclass(frozen=True, slots=True)
+class FlightSettings:
+    """Which objects may serve as targets, and what is added to the simulator's own imperfections."""
+
+    smallest_px: float = 9.0
+    template_visibility: float = 0.75
+    search_visibility: float = 0.3
+    scenario_target: float = 0.4
+    extra_misalignment_px: float = 5.0
+
+
+class _Flight:
+    """One flight's frames (mapped, not read) and its objects' rows."""
+
+    def __init__(self, folder: Path) -> None:
+        self.rgb = np.load(folder / "rgb.npy", mmap_mode="r")
+        self.tir = np.load(folder / "tir.npy", mmap_mode="r")
+        objects = np.load(folder / "objects.npy")
+        self.by_object = {int(i): objects[objects[:, 1] == i] for i in np.unique(objects[:, 1])}
+        self.target_id = int(objects[objects[:, 7] > 0, 1][0]) if (objects[:, 7] > 0).any() else -1
+        self.object_ids = list(self.by_object)
+
+    def images(self, frame: int) -> AlignedImages:
+        return AlignedImages(self.rgb[frame], self.tir[frame])
+
+
+class SimulatedFlights:
+    """Draws template and search frame of one object of one flight, at most 6.7 s apart."""
+
+    def __init__(
+        self,
+        folders: Sequence[Path],
+        rate_hz: float,
+        sizes: CropSizes,
+        settings: FlightSettings | None = None,
+    ) -> None:
+        self.flights = [_Flight(folder) for folder in folders]
+        self.max_gap = round(MAX_GAP_S * rate_hz)
+        self.sizes = sizes
+        self.settings = settings or FlightSettings()
+
+    def draw(self, rng: np.random.Generator) -> TrackingSample:
+        """One sample before degradation. Raises RejectedSample where the object cannot be used."""
+        s = self.settings
+        flight = self.flights[rng.integers(len(self.flights))]
+        if flight.target_id >= 0 and rng.random() < s.scenario_target:
+            key = flight.target_id
+        else:
+            key = flight.object_ids[rng.integers(len(flight.object_ids))]
+        rows = flight.by_object[key]
+        rows = rows[np.minimum(rows[:, 4], rows[:, 5]) >= s.smallest_px / 1.5]
+        rows = rows[np.sqrt(rows[:, 4] * rows[:, 5]) >= s.smallest_px]
+        templates = rows[rows[:, 6] >= s.template_visibility]
+        if len(templates) == 0:
+            raise RejectedSample("object is never large and free enough")
+        first = templates[rng.integers(len(templates))]
+        later = rows[(np.abs(rows[:, 0] - first[0]) <= self.max_gap) & (rows[:, 6] >= s.search_visibility)]
+        if len(later) == 0:
+            raise RejectedSample("object is hidden in every frame near the first")
+        second = later[rng.integers(len(later))]
+        angle = rng.uniform(0, 2 * math.pi)
+        reach = rng.uniform(0, min(s.extra_misalignment_px, 0.3 * math.sqrt(first[4] * first[5])))
+        return cut_sample(
+            flight.images(int(first[0])),
+            Box(*map(float, first[2:6])),
+            flight.images(int(second[0])),
+            Box(*map(float, second[2:6])),
+            self.sizes,
+            rng,
+            tir_shift_px=(reach * math.cos(angle), reach * math.sin(angle)),
+        )
+
+
+def open_flights(
+    folder: str | Path, sizes: CropSizes, held_out: int
+) -> tuple[SimulatedFlights, SimulatedFlights]:
+    """Flights to train on and every `held_out`-th one to validate on. Raises UsageError if there are none."""
+    folder = Path(folder)
+    if not (folder / INDEX_FILE).is_file():
+        raise UsageError(
+            f"{folder} holds no finished flights; run `python -m training flights --out {folder}`"
+        )
+    index = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))
+    folders = [folder / f"{seed:06d}" for seed in index["seeds"]]
+    kept = folders[::held_out]
+    rest = [path for i, path in enumerate(folders) if i % held_out]
+    rate = index["rate_hz"]
+    return SimulatedFlights(rest or kept, rate, sizes), SimulatedFlights(kept, rate, sizes)
