@@ -72,7 +72,9 @@ def replay(options: ReplayOptions) -> dict[str, Any]:
     frames = sum(recording.picture_count() for recording in recordings)
     with Progress(frames, len(recordings)) as progress:
         if collection.guessed and collection.dataset:
-            progress.note(f"{options.source}: taken for {collection.dataset}; --dataset says otherwise")
+            progress.note(
+                f"{options.source}: taken for {collection.dataset}; give --dataset if that is wrong"
+            )
         outcomes = list(_outcomes(options, recordings, progress))
         report = _report(options, collection, bundle, outcomes, time.perf_counter() - began)
         write_json_atomic(options.out / "report.json", report)
