@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from edge_rgbt.cameras.base import Camera
+from edge_rgbt.cameras.images import IMAGE_SUFFIXES, read_rgb, read_thermal
 from edge_rgbt.errors import SequenceError, UsageError
-from edge_rgbt.replay.images import IMAGE_SUFFIXES, read_rgb, read_thermal
 from edge_rgbt.types import Frame, Modality
 
 

@@ -42,6 +42,11 @@ class VideoCamera(Camera):
         self._period_ns = round(1e9 / (fps if 0 < fps < 1000 else _FALLBACK_FPS))
         self._count, self._last_ns = 0, None
 
+    @property
+    def fps(self) -> float:
+        """Pictures per second that the file promises; call after `open`."""
+        return 1e9 / self._period_ns
+
     def read(self) -> Frame | None:
         """The next picture; None at the end. Raises SequenceError if the file holds none at all."""
         if self._video is None:

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_rgbt.cameras.images import IMAGE_SUFFIXES
 from edge_rgbt.errors import SequenceError, UsageError
 from edge_rgbt.metrics.boxes import read_truth
 from edge_rgbt.metrics.rules import Truth
 from edge_rgbt.metrics.truth import BOX_LAYOUTS, TruthFiles, box_layout, split_folders, truth_files
-from edge_rgbt.replay.images import IMAGE_SUFFIXES
 from edge_rgbt.replay.sources import DEFAULT_FPS, ImagePairs, PairSource, VideoPair
 from edge_rgbt.types import Box
 

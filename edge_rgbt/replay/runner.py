@@ -216,8 +216,8 @@ def _check_combination(options: ReplayOptions, recordings: int) -> None:
         raise UsageError("--mavlink reports one track; leave --workers at 1")
     if options.workers < 1:
         raise UsageError(f"--workers {options.workers}: at least 1 is needed")
-    if options.fps is not None and not 0 < options.fps <= 1000:
-        raise UsageError(f"--fps {options.fps:g}: wanted between 0 and 1000")
+    if options.fps is not None and not 0 < options.fps <= 10_000:
+        raise UsageError(f"--fps {options.fps:g}: wanted above 0, at most 10000")
 
 
 def _require_writable(out: Path) -> None:

@@ -209,10 +209,10 @@ def test_boxes_can_be_cut_to_whole_pixels(tmp_path, run):
 
 def test_realtime_drops_frames_and_repeats_the_box(tmp_path, run):
     folder = write_sequence(tmp_path / "rgbt234", "rgbt234", frames=40)
-    assert run(folder, "--realtime", "--fps", "1000") == 0
+    assert run(folder, "--realtime", "--fps", "10000") == 0
     report = report_of(tmp_path)
     dropped = report["dropped_frames"]
-    assert 0 < dropped < 40  # the first network call alone takes several milliseconds
+    assert 0 < dropped < 40  # no network answers in 0.1 ms
     boxes = boxes_of(tmp_path / "out" / "car.txt")
     assert len(boxes) == 40
     assert (boxes[1:] == boxes[:-1]).all(axis=1).sum() >= dropped
