@@ -78,7 +78,7 @@ class PairSynchroniser:
         self.counters = SyncCounters()
         self._streams = {modality: _Stream() for modality in Modality}
         self._settled_ns: int | None = None
-        self._served: Frame | None = None
+        self._served_ns: set[int] = set()  # thermal frames that wait and have been in a pair
 
     @property
     def paired(self) -> int:
@@ -109,7 +109,8 @@ class PairSynchroniser:
     def flush(self) -> list[FramePair]:
         """Settles what still waits; for the end of a recording."""
         pairs = self._settle(final=True)
-        self.counters.dropped_tir += sum(f is not self._served for f in self._streams[Modality.TIR].frames)
+        for frame in self._streams[Modality.TIR].frames:
+            self._drop(frame)
         self._streams[Modality.TIR].frames.clear()
         return pairs
 
@@ -186,8 +187,8 @@ class PairSynchroniser:
 
     def _pair(self, rgb: Frame, tir: Frame) -> FramePair:
         self.counters.paired += 1
-        self.counters.reused += tir is self._served
-        self._served = tir
+        self.counters.reused += tir.timestamp_ns in self._served_ns
+        self._served_ns.add(tir.timestamp_ns)
         return FramePair(rgb, tir)
 
     def _forget_before(self, nearest: Frame | None, rgb: Frame) -> None:
@@ -202,8 +203,10 @@ class PairSynchroniser:
     def _drop(self, frame: Frame) -> None:
         if frame.modality is Modality.RGB:
             self.counters.dropped_rgb += 1
+        elif frame.timestamp_ns in self._served_ns:
+            self._served_ns.discard(frame.timestamp_ns)
         else:
-            self.counters.dropped_tir += frame is not self._served
+            self.counters.dropped_tir += 1
 
     def _restart(self) -> None:
         """A clock was set back: nothing that waits can be compared with what comes."""
@@ -213,7 +216,7 @@ class PairSynchroniser:
                 self._drop(frame)
         self._streams = {modality: _Stream() for modality in Modality}
         self._settled_ns = None
-        self._served = None
+        self._served_ns.clear()
 
 
 def _same_picture(a: np.ndarray, b: np.ndarray) -> bool:

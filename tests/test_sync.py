@@ -175,3 +175,10 @@ def test_whatever_comes_pairs_are_in_tolerance_in_order_and_every_frame_is_accou
         thermal_used = len({id(p.tir) for p in pairs})
         assert c.paired - c.reused == thermal_used
         assert len(events) == c.paired + thermal_used + c.dropped + c.late + c.repeated
+
+
+def test_a_thermal_frame_that_has_served_is_not_counted_as_dropped():
+    sync = PairSynchroniser(20)
+    pairs = _run(sync, _in_time_order(_stream(_rgb, 30, 1), _stream(_tir, 30, 1, phase_ms=4)))
+    assert len(pairs) == 30
+    assert (sync.counters.reused, sync.counters.dropped_tir, sync.counters.dropped_rgb) == (0, 0, 0)
