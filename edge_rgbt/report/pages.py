@@ -175,7 +175,7 @@ def _demo_facts(report: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("skew", f"{skew['p50']:+.1f} ms median, {skew['largest']:.1f} ms at most"),
         ("network", f"{bundle['name']} {bundle['version']} ({bundle['family']}, {bundle['precision']})"),
         ("engine", str(report["engine"])),
-        ("MAVLink", f"{link['url']}, system {link['system']}, component {link['component']}"),
+        ("MAVLink", f"{', '.join(link['urls'])}, system {link['system']}, component {link['component']}"),
         (
             "messages",
             f"{link['statuses']} tracking statuses, {link['heartbeats']} heartbeats, {link['bytes']:,} bytes",
@@ -259,8 +259,8 @@ def _replay_facts(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
     if report.get("wall_seconds") is not None:
         facts.append(("wall time", f"{report['wall_seconds']:.1f} s, reading the files included"))
-    if report.get("peak_memory_mib"):
-        facts.append(("memory", f"{report['peak_memory_mib']:.0f} MiB at the most"))
+    if report.get("peak_memory_mb"):
+        facts.append(("memory", f"{report['peak_memory_mb']:.0f} MB at the most"))
     facts += [("rules", f"{e['rules']}, {e['sequences']} sequences") for e in report.get("scores", ())]
     facts += [(f"sha256 of {name}", digest) for name, digest in bundle.get("sha256", {}).items()]
     return facts

@@ -34,7 +34,7 @@ def demo_report(**changes):
         "skew_ms": {"p50": 1.5, "largest": 9.0},
         "sync": {"paired": PAIRS, "late": 1, "dropped": 2, "repeated": 3},
         "mavlink": {
-            "url": "udpout:127.0.0.1:14550", "system": 1, "component": 100, "messages": 1234,
+            "urls": ["udpout:127.0.0.1:14550"], "system": 1, "component": 100, "messages": 1234,
             "statuses": 90, "heartbeats": 4, "bytes": 4321,
         },
         "bundle": {
@@ -73,7 +73,7 @@ def replay_report(names, scores=None, faults=()):
         "wall_seconds": 4.0,
         "latency_ms": statistics(20.0) if names else None,
         "stages_ms": {"infer": statistics(18.0)} if names else {},
-        "peak_memory_mib": 210.0,
+        "peak_memory_mb": 210.0,
         "scores": scores or [],
         "sequences": [
             {"name": name, "frames": 60, "lost_frames": 1, "latency_ms": statistics(20.0), "scores": None}

@@ -94,6 +94,10 @@ class TrackPublisher:
         return LinkCounters(**{n: sum(getattr(s.counters, n) for s in self._senders) for n in names})
 
     @property
+    def urls(self) -> list[str]:
+        return [str(sender.endpoint) for sender in self._senders]
+
+    @property
     def problem(self) -> str:
         """The last trouble of each endpoint that is not connected, or nothing."""
         return "; ".join(f"{s.endpoint}: {s.problem}" for s in self._senders if s.problem)
