@@ -20,8 +20,8 @@ class TimingFaults:
     """How a camera's timing differs from a perfect one.
 
     clock_offset_ns: its clock minus the flight's clock. capture_jitter_ns: standard deviation of the moment
-    of capture; stamp_jitter_ns: of the timestamp around it. drop_rate: share of frames that never arrive (their
-    sequence numbers are missing). freeze_every_s, freeze_s: mean distance and range of lengths of shutter
+    of capture; stamp_jitter_ns: of the timestamp around it. drop_rate: share of frames that never arrive (a
+    gap in the sequence numbers). freeze_every_s, freeze_s: mean distance and range of lengths of shutter
     freezes, in which the last picture repeats with new timestamps (0 = none).
     """
 

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from edge_rgbt.sim.conditions import Conditions
+from edge_rgbt.sim.heat import to_steps
 from edge_rgbt.sim.layout import Building
 from edge_rgbt.sim.noise import generator
 
@@ -17,7 +18,7 @@ TEXEL_PER_M = 7.0
 @dataclass(frozen=True)
 class Facade:
     """One face: corners `[4, 3]` (bottom-left, bottom-right, top-right, top-left from outside), normal,
-    and its pictures from fine to coarse: RGB `[h, w, 3]` uint8, and heat `[h, w]` float32 above air."""
+    and its pictures from fine to coarse: RGB `[h, w, 3]` and heat `[h, w]` in steps, uint8."""
 
     quad: np.ndarray
     normal: np.ndarray
@@ -104,7 +105,7 @@ def _wall(
         picture[rows.start : rows.start + 1, cols] = wall * 0.6
         heat[rows, cols] += rng.normal(1.5 if conditions.air_c < 18 else -0.5, 0.5)
     heat *= conditions.thermal_contrast
-    return Facade(quad, normal, _mips(np.clip(picture, 0, 255).astype(np.uint8)), _mips(heat))
+    return Facade(quad, normal, _mips(np.clip(picture, 0, 255).astype(np.uint8)), _mips(to_steps(heat)))
 
 
 def _roof(
@@ -143,7 +144,7 @@ def _roof(
         picture[y : y + 9, x : x + 7] = np.array((70, 78, 86)) * lit
         heat[y : y + 9, x : x + 7] += 2.0
     heat = heat * np.float32(conditions.thermal_contrast)
-    return Facade(quad, normal, _mips(np.clip(picture, 0, 255).astype(np.uint8)), _mips(heat))
+    return Facade(quad, normal, _mips(np.clip(picture, 0, 255).astype(np.uint8)), _mips(to_steps(heat)))
 
 
 def make_facades(b: Building, conditions: Conditions, lamp: float, seed: int) -> list[Facade]:
@@ -186,4 +187,4 @@ def _gable(
     heat = (
         conditions.heat * (9 if conditions.heat > 0 else 2.0) * shade + b.warmth
     ) * conditions.thermal_contrast
-    return Facade(quad, normal, (np.tile(colour, (2, 2, 1)),), (np.full((2, 2), heat, np.float32),))
+    return Facade(quad, normal, (np.tile(colour, (2, 2, 1)),), (to_steps(np.full((2, 2), heat, np.float32)),))

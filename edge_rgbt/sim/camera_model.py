@@ -88,3 +88,14 @@ class View:
         if direction[2] >= -1e-3:
             return None
         return (self.position - direction * (self.position[2] / direction[2]))[:2]
+
+    def footprint(self, farthest_m: float) -> tuple[np.ndarray, np.ndarray]:
+        """Lowest and highest x, y `[2]` of the ground in view, no farther than `farthest_m` away."""
+        k = self.intrinsics
+        x, y = k.width / 2 / k.focal_px, k.height / 2 / k.focal_px
+        rays = np.array([[-x, -y, 1], [x, -y, 1], [x, y, 1], [-x, y, 1]]) @ self.rotation
+        down = np.maximum(-rays[:, 2], 1e-6)
+        spots = rays[:, :2] * (self.position[2] / down)[:, None]
+        length = np.sqrt((spots**2).sum(1))
+        spots *= np.minimum(1.0, farthest_m / np.maximum(length, 1e-6))[:, None]
+        return spots.min(0) + self.position[:2], spots.max(0) + self.position[:2]

@@ -78,13 +78,13 @@ def make_conditions(seed: int, preset: str | None = None) -> Conditions:
         )  # fmt: skip
     if name == "dusk":
         return Conditions(
-            name, _sun(rng, 9, 16), u(0.25, 0.4), _tint(rng, u(0.45, 0.62), 1.08, 0.93, 0.92),
+            name, _sun(rng, 9, 16), u(0.25, 0.4), _tint(rng, u(0.55, 0.75), 1.08, 0.95, 0.93),
             u(1 / 250, 1 / 100), u(2.5, 4.5), balance, u(0.0006, 0.002), (150, 132, 128), 0.0,
             rng.random() < 0.5, True, u(0.1, 0.35), u(8, 22), u(0.7, 1.0), u(0.04, 0.09),
         )  # fmt: skip
     if name == "night":
         return Conditions(
-            name, None, 0.0, _tint(rng, u(0.10, 0.22), 0.9, 0.97, 1.15), u(1 / 90, 1 / 40), u(4.5, 9.0),
+            name, None, 0.0, _tint(rng, u(0.15, 0.28), 0.9, 0.97, 1.15), u(1 / 90, 1 / 40), u(4.5, 9.0),
             balance, u(0.0002, 0.001), (22, 23, 28), 0.0, True, True,
             u(-0.6, -0.25), u(0, 17), u(0.8, 1.1), u(0.04, 0.1),
         )  # fmt: skip
@@ -97,5 +97,5 @@ def make_conditions(seed: int, preset: str | None = None) -> Conditions:
     return Conditions(
         name, _sun(rng, 12, 30), u(0.25, 0.4), _tint(rng, u(0.75, 0.95), 1.04, 0.98, 0.95),
         u(1 / 500, 1 / 200), u(1.5, 3.0), balance, u(0.0004, 0.002), (190, 190, 192), 0.0, False, False,
-        u(-0.05, 0.08), u(14, 30), u(0.16, 0.3), u(0.06, 0.11),
+        u(-0.05, 0.08), u(14, 30), u(0.2, 0.34), u(0.03, 0.055),
     )  # fmt: skip

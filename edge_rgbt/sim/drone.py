@@ -79,7 +79,7 @@ class Drone:
     """Position, attitude and gimbal over time.
 
     measure: called with a time in seconds every 0.1 s of flight; gives the target's ground xy or None. With
-    it the drone follows the truth. Without it, `observe` feeds it: estimates that come late are carried forward.
+    it the drone follows the truth. Without it, `observe` feeds it: late estimates are carried forward.
     """
 
     def __init__(

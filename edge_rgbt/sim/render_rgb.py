@@ -15,13 +15,15 @@ from edge_rgbt.sim.drawing import (
     fixed,
     glow_picture,
     headlight_picture,
-    lay_sprite,
+    lay_disc,
+    motion_blur,
     textured_quad,
 )
 from edge_rgbt.sim.ground import GroundMap
+from edge_rgbt.sim.items import BuildingItem, FaceItem, Item, TreeItem
 from edge_rgbt.sim.meshes import Role
 from edge_rgbt.sim.noise import frame_generator, generator
-from edge_rgbt.sim.scene import BuildingItem, FaceItem, Item, Scene, TreeItem
+from edge_rgbt.sim.scene import Scene
 from edge_rgbt.sim.trees import TreeBank
 
 _FIXED_COLOURS = {
@@ -37,18 +39,25 @@ _FIXED_COLOURS = {
 _HAIR = ((40, 30, 24), (70, 52, 34), (24, 22, 22), (120, 96, 60))
 
 
+HAZE_ROWS = 12
+
+
 class RgbRenderer:
     """Draws one scene for one visible camera; a pure function of time and view."""
 
     def __init__(
-        self, scene: Scene, ground: GroundMap, lamps: np.ndarray, intrinsics: Intrinsics, seed: int
+        self,
+        scene: Scene,
+        ground: GroundMap,
+        trees: TreeBank,
+        intrinsics: Intrinsics,
+        seed: int,
     ) -> None:
         c = scene.conditions
-        self._scene, self._ground, self._lamp_xy = scene, ground, lamps
+        self._scene, self._ground = scene, ground
         self._conditions = c
         self._seed = seed
-        sky = np.array(c.light) * (1.25 if c.lamps else 1.0)
-        self._trees = TreeBank(seed, sky, c.sun)
+        self._trees = trees
         self._colours = {m.id: self._palette(m.id) for m in scene.movers}
         rng = generator(seed, "rgb sensor")
         self._size = (intrinsics.width, intrinsics.height)
@@ -99,7 +108,7 @@ class RgbRenderer:
         return image
 
     def _draw_shadow(self, image: np.ndarray, item: FaceItem) -> None:
-        if item.shadow is None or item.height_px < 5:
+        if item.height_px < 5:
             return
         sun = self._conditions.sun is not None
         soften = 0 if item.height_px < 12 else 1 if sun else 2
@@ -123,7 +132,7 @@ class RgbRenderer:
             fill(image, polygon, colour)
 
     def _draw_tree(self, image: np.ndarray, item: TreeItem) -> None:
-        size = float(np.abs(item.rights[1]).max() + np.abs(item.ups[1]).max())
+        size = item.size_px
         mip = 0 if size > 56 else 1 if size > 24 else 2
         bark = np.clip(np.array((84, 68, 52)) * self._conditions.light, 0, 255).tolist()
         low = item.centres[0]
@@ -131,11 +140,20 @@ class RgbRenderer:
         cv2.line(image, root, crown, bark, max(1, int(size / 18)), cv2.LINE_AA, FRACTION_BITS)
         for level in item.levels():
             picture, clear = self._trees.sprites[item.species][level][mip]
-            lay_sprite(image, picture, clear, item.centres[level], item.rights[level], item.ups[level])
+            lay_disc(
+                image,
+                picture,
+                clear,
+                item.windows[level],
+                item.centres[level],
+                item.rights[level],
+                item.ups[level],
+            )
 
     def _draw_building(self, image: np.ndarray, item: BuildingItem) -> None:
-        for facade, quad in item.faces:
-            textured_quad(image, _fitting(facade.rgb, quad), quad)
+        for face in item.faces:
+            pictures = face.facade.rgb
+            textured_quad(image, pictures[min(max(face.level, 0), len(pictures) - 1)], face.quad)
 
     def _draw_lamps(self, image: np.ndarray, view: View, movers: list[FaceItem]) -> None:
         strong = 1.0 if self._conditions.lamps else 0.55
@@ -150,7 +168,8 @@ class RgbRenderer:
                 for spot in item.lamps[2:]:
                     add_glow(image, self._glow_red, spot, size * 0.7)
         if self._conditions.lamps:
-            for _, xy in self._scene._near(view, self._lamp_xy, np.full(len(self._lamp_xy), 9.0)):
+            posts = self._scene.lamp_posts
+            for xy in self._scene.near(view, posts, np.full(len(posts), 9.0))[1]:
                 top, depth = view.project(np.array([*xy, 8.0]))
                 add_glow(image, self._glow_lamp, top, 1.3 * view.intrinsics.focal_px / float(depth))
 
@@ -182,38 +201,12 @@ class RgbRenderer:
         clear = np.exp(-c.haze * distance)
         if clear.min() > 0.97:
             return image
-        keep = np.broadcast_to((clear * 255)[:, None, None], (h, self._size[0], 3)).astype(np.uint8)
-        veil = (1 - clear)[:, None, None] * np.array(c.haze_rgb)
-        veil = np.broadcast_to(veil, (h, self._size[0], 3)).astype(np.uint8)
-        return cv2.add(cv2.multiply(image, keep, scale=1 / 255), veil)
-
-
-def motion_blur(image: np.ndarray, move_px: np.ndarray) -> np.ndarray:
-    """Blurs along a straight move of `move_px` `[2]` pixels during the exposure; nothing below 0.7 px."""
-    length = float(np.hypot(*move_px))
-    if length < 0.7:
+        veil = float(np.mean(c.haze_rgb))
+        for top in range(0, h, HAZE_ROWS):  # within so few rows the change stays below a grey level or two
+            share = float(clear[min(top + HAZE_ROWS // 2, h - 1)])
+            part = image[top : top + HAZE_ROWS]
+            cv2.convertScaleAbs(part, dst=part, alpha=share, beta=veil * (1 - share))
         return image
-    move_px = move_px * min(1.0, 12.0 / length)
-    size = int(np.ceil(min(length, 12.0))) // 2 * 2 + 3
-    kernel = np.zeros((size, size), np.float32)
-    middle = (size - 1) / 2
-    steps = np.linspace(-0.5, 0.5, 8 * size)[:, None] * move_px + middle
-    low = np.floor(steps).astype(int)
-    part = steps - low
-    for dx in (0, 1):
-        for dy in (0, 1):
-            weight = np.abs(1 - dx - part[:, 0]) * np.abs(1 - dy - part[:, 1])
-            np.add.at(kernel, (low[:, 1] + dy, low[:, 0] + dx), weight)
-    rows, cols = kernel.sum(1) > 0, kernel.sum(0) > 0
-    trimmed = kernel[np.ix_(rows, cols)]
-    return cv2.filter2D(image, -1, trimmed / trimmed.sum(), borderType=cv2.BORDER_REPLICATE)
-
-
-def _fitting(mips: tuple[np.ndarray, ...], quad: np.ndarray) -> np.ndarray:
-    """The coarsest picture that still has a texel per pixel, roughly."""
-    width = max(np.hypot(*(quad[1] - quad[0])), np.hypot(*(quad[2] - quad[3])), 1.0)
-    level = int(np.clip(round(np.log2(mips[0].shape[1] / width)), 0, len(mips) - 1))
-    return mips[level]
 
 
 def _vignette(k: Intrinsics, depth: float, balance: tuple[float, float, float]) -> np.ndarray:

@@ -11,14 +11,16 @@ from edge_rgbt.sim.camera_model import Intrinsics, View, rotation, small_rotatio
 from edge_rgbt.sim.conditions import Conditions, make_conditions
 from edge_rgbt.sim.drone import Drone, FlightPlan, Pose, make_plan
 from edge_rgbt.sim.ground import GroundMap
+from edge_rgbt.sim.items import FaceItem, Item
 from edge_rgbt.sim.layout import Layout, make_layout
 from edge_rgbt.sim.noise import generator
 from edge_rgbt.sim.objects import KINDS, PERSON_KINDS, SIZES, Mover
 from edge_rgbt.sim.population import choose_target_kind, populate
 from edge_rgbt.sim.render_rgb import RgbRenderer
 from edge_rgbt.sim.render_tir import TirRenderer
-from edge_rgbt.sim.scene import FaceItem, Item, Scene
+from edge_rgbt.sim.scene import Scene
 from edge_rgbt.sim.terrain import colour_map, lamp_light, make_index, temperature_map
+from edge_rgbt.sim.trees import TreeBank
 from edge_rgbt.sim.truth import Truth, clipped, visibility
 from edge_rgbt.types import Box, Modality
 
@@ -35,6 +37,7 @@ class World:
     movers: list[Mover]
     target_id: int
     scene: Scene
+    trees: TreeBank
     ground_rgb: GroundMap
     ground_heat: GroundMap
 
@@ -61,7 +64,8 @@ def make_world(seed: int, preset: str | None, seconds: float, target_kind: str |
     scene = Scene(layout, movers, conditions, lamp_light(layout), seed)
     return World(
         seed, layout, conditions, movers, target, scene,
-        GroundMap(colour_map(index, layout, conditions, seed), levels=9, bands=8),
+        TreeBank(seed, np.array(conditions.light) * (1.25 if conditions.lamps else 1.0), conditions.sun),
+        GroundMap(colour_map(index, layout, conditions, seed), levels=9, bands=6),
         GroundMap(temperature_map(index, layout, conditions, seed), levels=7, bands=4),
     )  # fmt: skip
 
@@ -82,9 +86,8 @@ class Scenario:
         start = np.array([row[0], row[1], row[3] * np.cos(row[2]), row[3] * np.sin(row[2])])
         measure = (lambda t_s: target.at(t_s)[:2]) if steering == "truth" else None
         self.drone = Drone(plan, world.seed, start, measure)
-        lamps = np.array(world.layout.lamps).reshape(-1, 2)
-        self._rgb = RgbRenderer(world.scene, world.ground_rgb, lamps, rig.rgb, world.seed)
-        self._tir = TirRenderer(world.scene, world.ground_heat, rig.tir, world.seed)
+        self._rgb = RgbRenderer(world.scene, world.ground_rgb, world.trees, rig.rgb, world.seed)
+        self._tir = TirRenderer(world.scene, world.ground_heat, world.trees, rig.tir, world.seed)
 
     @property
     def duration_ns(self) -> int:

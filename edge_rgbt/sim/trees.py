@@ -16,18 +16,23 @@ LEAVES = ((70, 96, 44), (58, 84, 48), (98, 108, 52))
 
 
 class TreeBank:
-    """Leaf pictures for every species and height, in three sizes, premultiplied by their own coverage."""
+    """Leaf pictures for every species and height, in three sizes.
+
+    sprites: (picture premultiplied by its coverage, 255 - coverage) as uint8 `[n, n, 3]`; covers: coverage,
+    uint8; grains: the leaves' texture, float32, about zero. Each as [species][level][size].
+    """
 
     def __init__(self, seed: int, light: np.ndarray, sun: tuple[float, float, float] | None) -> None:
         rng = generator(seed, "leaves")
         self.sprites: list[list[list[tuple[np.ndarray, np.ndarray]]]] = []
         self.covers: list[list[list[np.ndarray]]] = []
+        self.grains: list[list[list[np.ndarray]]] = []
         direct = 0.0 if sun is None else 0.38
         yy, xx = (np.mgrid[0:SPRITE_PX, 0:SPRITE_PX] - (SPRITE_PX - 1) / 2) / (SPRITE_PX / 2)
         reach = np.hypot(xx, yy)
         for leaf in LEAVES:
             colour = np.array(leaf) + rng.normal(0, 6, 3)
-            rows, cover_rows = [], []
+            rows, cover_rows, grain_rows = [], [], []
             for level in range(SLICES):
                 clumps = fractal_noise(rng, SPRITE_PX, 6, 4, 0.75)
                 leaves = fractal_noise(rng, SPRITE_PX, 24, 3, 1.0)
@@ -37,7 +42,7 @@ class TreeBank:
                 if sun is not None:  # the side towards the sun is lit
                     shade = shade + direct * (xx * sun[0] + yy * sun[1] + 0.3) * (0.5 + 0.12 * level)
                 picture = colour * np.clip(shade, 0.15, 1.7)[..., None] * light
-                mips, covers = [], []
+                mips, covers, grains = [], [], []
                 for size in (SPRITE_PX, SPRITE_PX // 2, SPRITE_PX // 4):
                     a = cv2.resize(alpha.astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
                     p = cv2.resize((picture * alpha[..., None]).astype(np.float32), (size, size),
@@ -45,10 +50,15 @@ class TreeBank:
                     clear = np.round(255 * (1 - a)).astype(np.uint8)
                     mips.append((np.clip(p, 0, 255).astype(np.uint8), cv2.merge([clear] * 3)))
                     covers.append(np.round(255 * a).astype(np.uint8))
+                    grains.append(
+                        cv2.resize(clumps + 0.6 * leaves, (size, size), interpolation=cv2.INTER_AREA)
+                    )
                 rows.append(mips)
                 cover_rows.append(covers)
+                grain_rows.append(grains)
             self.sprites.append(rows)
             self.covers.append(cover_rows)
+            self.grains.append(grain_rows)
 
 
 class Forest:
@@ -62,14 +72,3 @@ class Forest:
         self.height = np.array([k.height for k in t])
         self.species = np.array([k.species for k in t], int)
         self.turn = np.array([np.modf(k.x * 12.9898 + k.y * 78.233)[0] * 2 * np.pi for k in t])
-
-
-def warp_disc(source: np.ndarray, size: tuple[int, int], affine: np.ndarray, border: int) -> np.ndarray:
-    return cv2.warpAffine(
-        source,
-        affine,
-        size,
-        flags=cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_CONSTANT,
-        borderValue=(border,) * 3,
-    )

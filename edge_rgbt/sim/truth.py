@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge_rgbt.sim.camera_model import Intrinsics
-from edge_rgbt.sim.scene import FaceItem, Item
+from edge_rgbt.sim.items import FaceItem, Item
 from edge_rgbt.types import Box, Modality
 
 
@@ -17,8 +17,8 @@ class Truth:
 
     box: its full outline (hidden parts included) cut to the image, in pixels of the modality's own image;
     None when outside. full_box: the same before cutting. visibility: share of its outline that is
-    inside the image and not covered, 0..1. world_position: metres, x east, y north, z up; course in degrees from
-    north.
+    inside the image and not covered, 0..1. world_position: metres, x east, y north, z up; course in
+    degrees from north.
     """
 
     object_id: int
