@@ -10,10 +10,8 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator
 
-import numpy as np
 import onnx
 import torch
-from onnx import helper, numpy_helper
 
 from training.models.deployable import INPUT_NAMES, OUTPUT_NAMES, DeployableCkd
 
@@ -64,9 +62,7 @@ def export_onnx(network: DeployableCkd) -> onnx.ModelProto:
     assert program is not None
     model = program.model_proto
     _rename(model.graph)
-    _fold_transposed_weights(model.graph)
     _strip(model)
-    onnx.checker.check_model(model)
     return model
 
 
@@ -87,39 +83,23 @@ def _rename(graph: onnx.GraphProto) -> None:
                 node.input[i] = anonymous[value].name
 
 
-def _fold_transposed_weights(graph: onnx.GraphProto) -> None:
-    """Replaces transposes of weights by transposed weights (the exporter leaves the large ones)."""
-    weights = {tensor.name: tensor for tensor in graph.initializer}
-    uses = Counter(name for node in graph.node for name in node.input)
-    folded = []
-    for node in graph.node:
-        if node.op_type == "Transpose" and node.input[0] in weights and uses[node.input[0]] == 1:
-            source = weights[node.input[0]]
-            order = helper.get_node_attr_value(node, "perm")
-            turned = np.ascontiguousarray(numpy_helper.to_array(source).transpose(order))
-            source.CopyFrom(numpy_helper.from_array(turned, node.output[0]))
-            folded.append(node)
-    for node in folded:
-        graph.node.remove(node)
-
-
 def _strip(model: onnx.ModelProto) -> None:
-    """Removes what the exporter noted about this machine and about itself; shapes between nodes are kept."""
+    """Removes what the exporter noted about this machine and itself; names the batch axis N."""
     model.ir_version = IR_VERSION
     model.doc_string = ""
-    model.graph.doc_string = ""
     del model.metadata_props[:]
-    del model.graph.metadata_props[:]
-    model.graph.name = "ckd"
     kept = [opset for opset in model.opset_import if opset.domain in ("", "ai.onnx")]
     del model.opset_import[:]
     model.opset_import.extend(kept)
-    for item in (*model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output):
+    graph = model.graph
+    graph.name, graph.doc_string = "ckd", ""
+    del graph.metadata_props[:]
+    del graph.value_info[:]  # every reader works the shapes between nodes out again
+    for value in (*graph.input, *graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "N"
+    for item in (*graph.node, *graph.input, *graph.output, *graph.initializer):
         item.doc_string = ""
         del item.metadata_props[:]
-    for tensor in model.graph.initializer:
-        tensor.doc_string = ""
-        del tensor.metadata_props[:]
 
 
 @contextlib.contextmanager

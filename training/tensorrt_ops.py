@@ -8,7 +8,7 @@ parser can only hand to a plugin.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -134,6 +134,7 @@ class _Graph:
     shapes: dict[str, list[int | str]] = field(default_factory=dict)
     constants: dict[str, TensorProto] = field(default_factory=dict)
     inputs: set[str] = field(default_factory=set)
+    inference_error: str = ""
 
     def __post_init__(self) -> None:
         graph = self.model.graph
@@ -145,7 +146,13 @@ class _Graph:
             value = next((a.t for a in node.attribute if a.name == "value"), None)
             if node.op_type == "Constant" and value is not None:
                 self.constants[node.output[0]] = value
-        for value in (*_typed_values(self.model), *graph.input, *graph.output):
+        values: Sequence[onnx.ValueInfoProto]
+        try:
+            values = _typed_values(self.model)
+        except shape_inference.InferenceError as error:
+            values = [*graph.value_info, *graph.input, *graph.output]
+            self.inference_error = str(error).splitlines()[0]
+        for value in values:
             kind = value.type.tensor_type
             self.types.setdefault(value.name, kind.elem_type)
             if kind.HasField("shape"):
@@ -173,11 +180,10 @@ def require_tensorrt(model: onnx.ModelProto, version: str = "10.3") -> None:
         raise UnsupportedGraphError(f"TensorRT {version} would refuse the graph: {shown}{more}")
 
 
-def _typed_values(model: onnx.ModelProto) -> Iterator[onnx.ValueInfoProto]:
+def _typed_values(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
     """Types and shapes of all values; weights are left out of the copy that inference works on."""
-    bare = onnx.ModelProto()
-    bare.CopyFrom(_without_large_weights(model))
-    yield from shape_inference.infer_shapes(bare).graph.value_info
+    graph = shape_inference.infer_shapes(_without_large_weights(model)).graph
+    return [*graph.value_info, *graph.input, *graph.output]
 
 
 def _without_large_weights(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -203,6 +209,8 @@ def _model_faults(graph: _Graph, version: str) -> Iterator[Fault]:
             yield Fault("opset", str(opset.version), f"newer than {NEWEST_OPSET[version]}")
     for function in model.functions:
         yield Fault(function.name, "function", "local functions are not inlined")
+    if graph.inference_error:
+        yield Fault("graph", "shape inference", graph.inference_error)
     for value in model.graph.input:
         shape = graph.shapes.get(value.name, [])
         if any(not isinstance(size, int) or size == 0 for size in shape[1:]):
@@ -229,7 +237,7 @@ def _node_faults(graph: _Graph, node: NodeProto, version: str) -> Iterator[Fault
     if node.op_type not in OPERATORS and first is None:
         yield fault("not known to the parser")
         return
-    allowed = OPERATORS.get(node.op_type, _FLOAT)
+    allowed = OPERATORS.get(node.op_type, _NUMBER)
     for name in _data_inputs(node):
         kind = graph.types.get(name)
         if kind is not None and kind not in allowed:
