@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from outputs.pairs import grey_pair, state_of
 from pymavlink.dialects.v20 import common as dialect
 
 from edge_rgbt import cli
+from edge_rgbt.commands.demo import _Progress
 from edge_rgbt.demo import DemoOptions, run_demo
 from edge_rgbt.demo.moments import Moments
 from edge_rgbt.demo.record import FlightRecord
@@ -296,3 +298,26 @@ def test_the_report_says_how_to_fly_again(tmp_path):
     )
     expected = "edge-rgbt demo --seconds 5 --seed 4 --preset rain --mavlink udpout:10.0.0.1:14550 --realtime"
     assert command_line(options) == expected
+
+
+@pytest.mark.parametrize("library", ["pymavlink", "av", "matplotlib", "jinja2"])
+def test_a_missing_extra_is_one_line_that_says_what_to_install(tmp_path, bundle, library):
+    hidden = f"import sys; sys.modules['{library}'] = None"
+    code = f"{hidden}; from edge_rgbt.cli import main; sys.exit(main(sys.argv[1:]))"
+    call = ["demo", "--bundle", str(bundle), "--out", str(tmp_path)]
+    run = subprocess.run([sys.executable, "-c", code, *call], capture_output=True, text=True, timeout=120)
+    assert run.returncode == 1
+    assert run.stderr.count("\n") == 1
+    assert "pip install 'edge-rgbt[" in run.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_progress_is_told_in_lines_where_nobody_watches(capsys, monkeypatch):
+    monkeypatch.setattr("edge_rgbt.commands.demo._LINE_EVERY_S", 0.02)
+    with _Progress(60) as progress:
+        for pairs in (1, 20, 40):
+            progress.update(pairs)
+            time.sleep(0.03)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines
+    assert re.fullmatch(r"40 of about 60 pairs, [\d.]+ pairs/s, \d+ s left", lines[-1])

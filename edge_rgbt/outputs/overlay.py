@@ -48,7 +48,9 @@ class Overlay:
         panes = canvas[: self._pane_h, : self._pane_w], canvas[: self._pane_h, self._pane_w :]
         self._fit(pair.rgb.image, panes[0])
         self._fit(_thermal_colours(pair.tir.image), panes[1])
-        boxed = panes if pair.aligned else panes[:1]
+        # Pictures of equal size are taken as aligned where nothing else is known, as the loop does.
+        same_size = pair.tir.image.shape == pair.rgb.image.shape[:2]
+        boxed = panes if pair.aligned or same_size else panes[:1]
         for pane in boxed:
             self._draw_boxes(pane, state, truth)
         for pane, label in zip(panes, ("RGB", "THERMAL"), strict=True):

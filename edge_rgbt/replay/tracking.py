@@ -168,7 +168,7 @@ def track_sequence(
 def _tracked_pairs(
     tracking: Tracking, source: PairSource, start: Box, clock: FlightClock | None
 ) -> Generator[tuple[FramePair, TrackState, float, bool], None, None]:
-    """Every pair, the state after it, the seconds that state took, and whether the tracker saw the pair."""
+    """Every pair (aligned if it was tracked), the state after it, its seconds, and whether it was tracked."""
     pairs = decode_ahead(source)
     try:
         state, seconds = None, 0.0
@@ -178,7 +178,8 @@ def _tracked_pairs(
                 state, seconds = _timed_step(tracking, pair, start if state is None else None)
                 if clock is not None:
                     clock.tracked(index, seconds)
-            yield pair, state, seconds, seen
+            aligned = tracking.loop.aligned if seen else None
+            yield aligned or pair, state, seconds, seen
     finally:
         pairs.close()
 

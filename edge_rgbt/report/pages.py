@@ -181,6 +181,7 @@ def _demo_facts(report: Mapping[str, Any]) -> list[tuple[str, str]]:
             f"{link['statuses']} tracking statuses, {link['heartbeats']} heartbeats, {link['bytes']:,} bytes",
         ),
         ("wall time", f"{report['wall_seconds']:.1f} s for {report['seconds']:.1f} s of flight"),
+        ("machine", _machine_text(report["machine"])),
     ]
     return facts
 
@@ -261,9 +262,15 @@ def _replay_facts(report: Mapping[str, Any]) -> list[tuple[str, str]]:
         facts.append(("wall time", f"{report['wall_seconds']:.1f} s, reading the files included"))
     if report.get("peak_memory_mb"):
         facts.append(("memory", f"{report['peak_memory_mb']:.0f} MB at the most"))
+    if report.get("machine"):
+        facts.append(("machine", _machine_text(report["machine"])))
     facts += [("rules", f"{e['rules']}, {e['sequences']} sequences") for e in report.get("scores", ())]
     facts += [(f"sha256 of {name}", digest) for name, digest in bundle.get("sha256", {}).items()]
     return facts
+
+
+def _machine_text(machine: Mapping[str, Any]) -> str:
+    return f"{machine['cpu']}, {machine['cores']} cores, load {machine['load_1min']} when the page was made"
 
 
 def _engine_text(report: Mapping[str, Any]) -> str:

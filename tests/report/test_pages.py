@@ -15,6 +15,7 @@ from edge_rgbt.report import still, write_demo_report, write_replay_report
 from edge_rgbt.report.plots import curve, thinned
 
 PAIRS = 90
+MACHINE = {"cpu": "a processor", "cores": 2, "load_1min": 0.5}
 
 
 def statistics(mean):
@@ -41,6 +42,7 @@ def demo_report(**changes):
             "name": "tiny<b>", "version": "0.1", "family": "ckd", "precision": "fp32", "lost_threshold": 0.3,
         },
         "engine": "onnxruntime",
+        "machine": MACHINE,
         "scene": {"seed": 5, "preset": "dusk"},
         "command": "edge-rgbt demo --seconds 3 --seed 5",
     }  # fmt: skip
