@@ -76,7 +76,7 @@ class _Progress:
         self._bar.update(pairs - self._done)
         self._done = pairs
         now = time.monotonic()
-        if not self._watched and now - self._told >= _LINE_EVERY_S:
+        if pairs and not self._watched and now - self._told >= _LINE_EVERY_S:
             self._told = now
             rate = pairs / (now - self._began)
             left = max(self._expected - pairs, 0) / max(rate, 0.1)
