@@ -23,7 +23,7 @@ class Conditions:
     heat: how much of the day's sun the surfaces have stored, -0.6 (clear night) to 1 (noon).
     air_c: air temperature; thermal_contrast: scale on every temperature difference (low at
     crossover and in rain).
-    thermal_noise_k: temporal noise of the thermal camera in kelvin.
+    thermal_noise_k: temporal noise of the thermal camera, kelvin. object_contrast: further scale for movers.
     """
 
     preset: str
@@ -42,6 +42,7 @@ class Conditions:
     air_c: float
     thermal_contrast: float
     thermal_noise_k: float
+    object_contrast: float = 1.0
 
 
 def _sun(rng: np.random.Generator, low_deg: float, high_deg: float) -> tuple[float, float, float]:
@@ -97,5 +98,5 @@ def make_conditions(seed: int, preset: str | None = None) -> Conditions:
     return Conditions(
         name, _sun(rng, 12, 30), u(0.25, 0.4), _tint(rng, u(0.75, 0.95), 1.04, 0.98, 0.95),
         u(1 / 500, 1 / 200), u(1.5, 3.0), balance, u(0.0004, 0.002), (190, 190, 192), 0.0, False, False,
-        u(-0.05, 0.08), u(14, 30), u(0.2, 0.34), u(0.03, 0.055),
+        u(-0.05, 0.08), u(14, 30), u(0.2, 0.34), u(0.03, 0.055), u(0.3, 0.7),
     )  # fmt: skip

@@ -77,7 +77,8 @@ class TirRenderer:
         table[Role.HAIR] = 0.7 * look.skin_k * warmth + 3 * sun
         table[Role.SHIRT] = 0.55 * look.skin_k * warmth + 4 * sun
         table[Role.TROUSERS] = 0.42 * look.skin_k * warmth + 3 * sun
-        return table * c.thermal_contrast
+        ground = 0.35 * c.heat * 18  # what stands about on warm ground takes on some of its warmth
+        return (ground + (table - ground) * c.object_contrast) * c.thermal_contrast
 
     def scene_image(self, view: View, items: list[Item]) -> np.ndarray:
         """Temperatures above the air before optics and sensor, float32 kelvin."""

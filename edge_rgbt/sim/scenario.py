@@ -19,7 +19,8 @@ from edge_rgbt.sim.population import choose_target_kind, populate
 from edge_rgbt.sim.render_rgb import RgbRenderer
 from edge_rgbt.sim.render_tir import TirRenderer
 from edge_rgbt.sim.scene import Scene
-from edge_rgbt.sim.terrain import colour_map, lamp_light, make_index, temperature_map
+from edge_rgbt.sim.surfaces import add_grain, colour_map, lamp_light, temperature_map
+from edge_rgbt.sim.terrain import paint_ground
 from edge_rgbt.sim.trees import TreeBank
 from edge_rgbt.sim.truth import Truth, clipped, visibility
 from edge_rgbt.types import Box, Modality
@@ -60,13 +61,14 @@ def make_world(seed: int, preset: str | None, seconds: float, target_kind: str |
     conditions = make_conditions(seed, preset)
     layout = make_layout(seed)
     movers, target = populate(seed, layout, seconds, target_kind or choose_target_kind(seed))
-    index = make_index(layout, seed)
+    materials, paint = paint_ground(layout, seed)
+    index = add_grain(materials, layout, seed)
     scene = Scene(layout, movers, conditions, lamp_light(layout), seed)
     return World(
         seed, layout, conditions, movers, target, scene,
         TreeBank(seed, np.array(conditions.light) * (1.25 if conditions.lamps else 1.0), conditions.sun),
-        GroundMap(colour_map(index, layout, conditions, seed), levels=9, bands=6),
-        GroundMap(temperature_map(index, layout, conditions, seed), levels=7, bands=4),
+        GroundMap(colour_map(index, paint, layout, conditions, seed), levels=9, bands=6),
+        GroundMap(temperature_map(index, paint, layout, conditions, seed), levels=7, bands=4),
     )  # fmt: skip
 
 
