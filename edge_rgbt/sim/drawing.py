@@ -11,7 +11,7 @@ _ONE = 1 << FRACTION_BITS
 
 def fixed(points: np.ndarray) -> np.ndarray:
     """Pixels as the fixed-point integers that OpenCV draws; far-off points are clamped."""
-    return np.round(np.clip(points, -4000, 4000) * _ONE).astype(np.int32)
+    return np.rint(np.minimum(np.maximum(points, -4000.0), 4000.0) * _ONE).astype(np.int32)
 
 
 def fill(image: np.ndarray, points_fixed: np.ndarray, colour: tuple[float, ...]) -> None:
@@ -22,10 +22,10 @@ def fill(image: np.ndarray, points_fixed: np.ndarray, colour: tuple[float, ...])
 def clip_window(points: np.ndarray, image: np.ndarray, margin: int = 1) -> tuple[int, int, int, int] | None:
     """Whole-pixel window (x0, y0, x1, y1) around points, cut to the image; None when outside."""
     h, w = image.shape[:2]
-    x0, y0 = np.floor(points.min(0)).astype(int) - margin
-    x1, y1 = np.ceil(points.max(0)).astype(int) + margin + 1
-    x0, y0, x1, y1 = max(int(x0), 0), max(int(y0), 0), min(int(x1), w), min(int(y1), h)
-    if x1 <= x0 or y1 <= y0:
+    (left, top), (right, bottom) = points.min(0).tolist(), points.max(0).tolist()
+    x0, y0 = max(int(left) - margin - 1, 0), max(int(top) - margin - 1, 0)
+    x1, y1 = min(int(right) + margin + 2, w), min(int(bottom) + margin + 2, h)
+    if right < 0 or bottom < 0 or x1 <= x0 or y1 <= y0:
         return None
     return x0, y0, x1, y1
 

@@ -88,7 +88,7 @@ class TreeItem:
     size_px: float
 
     def levels(self) -> Iterable[int]:
-        return range(SLICES) if self.size_px > 30 else (0, 2, 4) if self.size_px > 9 else (1, 3)
+        return range(SLICES) if self.size_px > 40 else (0, 2, 4) if self.size_px > 13 else (1, 3)
 
     def bounds(self) -> np.ndarray:
         reach = np.abs(self.rights) + np.abs(self.ups)

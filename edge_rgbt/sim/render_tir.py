@@ -108,7 +108,7 @@ class TirRenderer:
 
     def _draw_tree(self, image: np.ndarray, item: TreeItem) -> None:
         mip = 0 if item.size_px > 56 else 1 if item.size_px > 24 else 2
-        for level in (0, 2, 4) if item.size_px > 20 else (1, 3):
+        for level in (0, 2, 4) if item.size_px > 30 else (1, 3):
             picture, clear = self._leaves[item.species][level][mip]
             lay_disc(
                 image,
