@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from edge_rgbt.errors import EdgeRgbtError
+from edge_rgbt.errors import EdgeRgbtError, UsageError
 
 
 @contextmanager
@@ -47,6 +48,17 @@ def write_text_atomic(path: Path | str, text: str) -> None:
 def write_json_atomic(path: Path | str, value: Any) -> None:
     """Writes indented JSON as a whole file or not at all."""
     write_text_atomic(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def require_writable(folder: Path) -> None:
+    """Makes the folder if need be; fails before the work, not after it, if nothing can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".write-test"):
+            pass
+    except OSError as error:
+        reason = error.strerror or error
+        raise UsageError(f"--out {folder}: cannot be written ({reason}); choose another folder") from error
 
 
 def _remove(path: Path) -> None:

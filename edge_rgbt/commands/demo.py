@@ -12,7 +12,7 @@ from typing import Any
 from tqdm import tqdm
 
 from edge_rgbt.demo import DemoOptions, run_demo
-from edge_rgbt.demo.flight import DEFAULT_SEED
+from edge_rgbt.demo.options import DEFAULT_SEED
 from edge_rgbt.demo.simulator import RATE_HZ
 from edge_rgbt.sim.conditions import PRESETS
 

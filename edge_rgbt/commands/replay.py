@@ -54,7 +54,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Replays and prints a summary; 1 if a sequence failed."""
     from edge_rgbt.replay.layouts import read_box_argument
-    from edge_rgbt.replay.runner import ReplayOptions, replay
+    from edge_rgbt.replay.options import ReplayOptions
+    from edge_rgbt.replay.runner import replay
 
     options = ReplayOptions(
         source=args.source,

@@ -5,20 +5,20 @@ from __future__ import annotations
 import math
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_rgbt.bundle import load_bundle
 from edge_rgbt.demo.moments import Moments
+from edge_rgbt.demo.options import DemoOptions
 from edge_rgbt.demo.record import FlightRecord
 from edge_rgbt.demo.results import TRACKS_NAME, VIDEO_NAME, Flown, build_report, write_results
 from edge_rgbt.demo.simulator import RATE_HZ, Observation, SimulatedFlight, SimulatedFrame, TargetTruth
 from edge_rgbt.errors import EdgeRgbtError, UsageError
+from edge_rgbt.files import require_writable
 from edge_rgbt.register import Registration
 from edge_rgbt.runtime.loop import TrackingLoop
 from edge_rgbt.runtime.stages import open_loop
@@ -31,26 +31,11 @@ if TYPE_CHECKING:
     from edge_rgbt.outputs.video import AnnotatedVideo
     from edge_rgbt.sim import Pose
 
-DEFAULT_SEED = 1
 TOLERANCE_MS = 20.0  # a little over half a frame period
 MIN_START_VISIBLE = 0.6  # an operator draws the first box round a target that he sees
 STATUS_RATE_HZ = 30.0
 # Drawing runs beside the tracker and takes turns with it; Python's usual turn of 5 ms is a stage's worth.
 SWITCH_INTERVAL_S = 0.0005
-
-
-@dataclass(frozen=True)
-class DemoOptions:
-    """What `edge-rgbt demo` was asked to do; see its --help. threads: None leaves one core to the world."""
-
-    out: Path
-    seconds: float = 20.0
-    seed: int = DEFAULT_SEED
-    preset: str | None = None
-    bundle: Path | None = None
-    mavlink: str | None = None
-    realtime: bool = False
-    threads: int | None = None
 
 
 def run_demo(options: DemoOptions, on_pair: Callable[[int], None] = lambda pairs: None) -> dict[str, Any]:
@@ -61,7 +46,7 @@ def run_demo(options: DemoOptions, on_pair: Callable[[int], None] = lambda pairs
     """
     if not 0 < options.seconds <= 3600:
         raise UsageError(f"--seconds {options.seconds:g}: fly more than 0 and at most 3600 seconds")
-    _require_writable(options.out)
+    require_writable(options.out)
     bundle = load_bundle(options.bundle)
     with ExitStack() as stack:
         stack.callback(sys.setswitchinterval, sys.getswitchinterval())
@@ -184,14 +169,3 @@ def _vehicle_pose(pose: Pose) -> Any:
         pitch_rad=math.radians(pose.pitch_deg),
         yaw_rad=math.radians(pose.yaw_deg),
     )
-
-
-def _require_writable(out: Path) -> None:
-    """Fails before the flight, not after it."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=out, prefix=".write-test"):
-            pass
-    except OSError as error:
-        reason = error.strerror or error
-        raise UsageError(f"--out {out}: cannot be written ({reason}); choose another folder") from error

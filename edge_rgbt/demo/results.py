@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from edge_rgbt import __version__
 from edge_rgbt.bundle import Bundle
 from edge_rgbt.demo.moments import Moments
+from edge_rgbt.demo.options import DemoOptions
 from edge_rgbt.demo.record import FlightRecord
 from edge_rgbt.files import write_json_atomic
 from edge_rgbt.machine import describe_machine
@@ -17,7 +18,6 @@ from edge_rgbt.runtime.stages import STEP_STAGES
 from edge_rgbt.sync import SyncCounters
 
 if TYPE_CHECKING:
-    from edge_rgbt.demo.flight import DemoOptions
     from edge_rgbt.outputs.mavlink import TrackPublisher
 
 VIDEO_NAME, TRACKS_NAME, PAGE_NAME, REPORT_NAME = "flight.mp4", "tracks.jsonl", "index.html", "report.json"

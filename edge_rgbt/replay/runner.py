@@ -2,59 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from edge_rgbt.bundle import Bundle, load_bundle
-from edge_rgbt.engine.base import EngineInfo
-from edge_rgbt.errors import EdgeRgbtError, SequenceError, UsageError
-from edge_rgbt.files import write_json_atomic
-from edge_rgbt.machine import describe_machine, peak_memory_mb
+from edge_rgbt.errors import EdgeRgbtError, UsageError
+from edge_rgbt.files import require_writable, write_json_atomic
+from edge_rgbt.machine import describe_machine
 from edge_rgbt.replay.layouts import Collection, Recording, find_recordings
+from edge_rgbt.replay.options import ReplayOptions
 from edge_rgbt.replay.progress import Progress
-from edge_rgbt.replay.results import SequenceRun, build_report, report_series, score_boxes, write_boxes
-from edge_rgbt.replay.tracking import Observer, Tracking, open_tracking, track_sequence
-from edge_rgbt.types import Box, FramePair, TrackState
-
-if TYPE_CHECKING:
-    from edge_rgbt.outputs.mavlink import TrackPublisher
-
-
-@dataclass(frozen=True)
-class ReplayOptions:
-    """What `edge-rgbt replay` was asked to do; see its --help."""
-
-    source: str
-    out: Path
-    bundle: Path | None = None
-    engine: str = "onnx"
-    threads: int | None = None
-    dataset: str | None = None
-    split: str | None = None
-    init: Box | None = None
-    video: bool = False
-    mavlink: str | None = None
-    realtime: bool = False
-    fps: float | None = None
-    workers: int = 1
-    integer_boxes: bool = False
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """One sequence's end: a run, or the line that says why there is none."""
-
-    run: SequenceRun | None
-    fault: str
-    engine: EngineInfo
-    process: int
-    peak_memory_mb: float
+from edge_rgbt.replay.recording import Outcome, outcome_of
+from edge_rgbt.replay.results import build_report, report_series
+from edge_rgbt.replay.tracking import open_tracking
+from edge_rgbt.replay.workers import outcomes_in_workers
 
 
 def replay(options: ReplayOptions) -> dict[str, Any]:
@@ -68,7 +32,7 @@ def replay(options: ReplayOptions) -> dict[str, Any]:
     recordings = collection.recordings
     _check_combination(options, len(recordings))
     bundle = load_bundle(options.bundle)
-    _require_writable(options.out)
+    require_writable(options.out)
     frames = sum(recording.picture_count() for recording in recordings)
     with Progress(frames, len(recordings)) as progress:
         if collection.guessed and collection.dataset:
@@ -82,55 +46,12 @@ def replay(options: ReplayOptions) -> dict[str, Any]:
     return report
 
 
-def run_recording(
-    tracking: Tracking,
-    recording: Recording,
-    options: ReplayOptions,
-    publisher: TrackPublisher | None = None,
-    on_frame: Any = lambda: None,
-) -> SequenceRun:
-    """Tracks one recording and writes its files. Raises SequenceError if it cannot be read or tracked."""
-    sequence = recording.load()
-    with ExitStack() as stack:
-        source = stack.enter_context(closing(sequence.open(options.fps)))
-        observers: list[Observer] = []
-        if options.video:
-            from edge_rgbt.outputs.video import AnnotatedVideo
-
-            path = options.out / f"{sequence.name}.mp4"
-            observers.append(stack.enter_context(AnnotatedVideo(path, source.fps)).write)
-        if publisher is not None:
-            observers.append(_publishing(publisher, options.realtime))
-        run = track_sequence(
-            tracking, sequence, source, options.init, options.realtime, tuple(observers), on_frame
-        )
-    path = write_boxes(options.out, run, options.integer_boxes)
-    if sequence.truth is None:
-        return run
-    score, overlaps = score_boxes(path, sequence.truth, sequence.dataset)
-    return replace(run, score=score, overlaps=overlaps)
-
-
-def outcome_of(
-    tracking: Tracking, recording: Recording, options: ReplayOptions, publisher: Any, on_frame: Any
-) -> Outcome:
-    """Runs one recording; a SequenceError becomes its fault."""
-    run, fault = None, ""
-    try:
-        run = run_recording(tracking, recording, options, publisher, on_frame)
-    except SequenceError as error:
-        fault = str(error)
-    return Outcome(run, fault, tracking.engine_info, os.getpid(), peak_memory_mb())
-
-
 def _outcomes(
     options: ReplayOptions, recordings: Sequence[Recording], progress: Progress
 ) -> Iterator[Outcome]:
     """Every sequence's outcome in the order of the source, told to `progress` as they come."""
     workers = min(options.workers, len(recordings))
     if workers > 1:
-        from edge_rgbt.replay.workers import outcomes_in_workers
-
         stream = outcomes_in_workers(options, recordings, workers, progress.advance)
     else:
         stream = _outcomes_here(options, recordings, progress)
@@ -157,21 +78,6 @@ def _outcomes_here(
             publisher.ready()
         for recording in recordings:
             yield outcome_of(tracking, recording, options, publisher, progress.advance)
-
-
-def _publishing(publisher: TrackPublisher, paced: bool) -> Observer:
-    """Reports every pair; paced: as the recording's clock has it, else as fast as the tracker goes."""
-    started: list[tuple[int, float]] = []
-
-    def observe(pair: FramePair, state: TrackState, truth: Box | None) -> None:
-        if not started:
-            started.append((pair.timestamp_ns, time.monotonic()))
-        if paced:
-            due = started[0][1] + (pair.timestamp_ns - started[0][0]) / 1e9
-            time.sleep(max(0.0, due - time.monotonic()))
-        publisher.publish(state, pair.rgb.width, pair.rgb.height)
-
-    return observe
 
 
 def _report(
@@ -218,14 +124,3 @@ def _check_combination(options: ReplayOptions, recordings: int) -> None:
         raise UsageError(f"--workers {options.workers}: at least 1 is needed")
     if options.fps is not None and not 0 < options.fps <= 10_000:
         raise UsageError(f"--fps {options.fps:g}: wanted above 0, at most 10000")
-
-
-def _require_writable(out: Path) -> None:
-    """Fails before the work, not after it."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=out, prefix=".write-test"):
-            pass
-    except OSError as error:
-        reason = error.strerror or error
-        raise UsageError(f"--out {out}: cannot be written ({reason}); choose another folder") from error

@@ -15,7 +15,8 @@ import cv2
 
 from edge_rgbt.errors import EdgeRgbtError
 from edge_rgbt.replay.layouts import Recording
-from edge_rgbt.replay.runner import Outcome, ReplayOptions, outcome_of
+from edge_rgbt.replay.options import ReplayOptions
+from edge_rgbt.replay.recording import Outcome, outcome_of
 from edge_rgbt.replay.tracking import Tracking, open_tracking
 
 _POLL_S = 0.2
