@@ -55,9 +55,11 @@ def _sun(rng: np.random.Generator, low_deg: float, high_deg: float) -> tuple[flo
     )
 
 
-def _tint(rng: np.random.Generator, level: float, red: float, green: float, blue: float) -> tuple[float, ...]:
-    jitter = rng.uniform(0.95, 1.05, 3)
-    return tuple(float(level * c * j) for c, j in zip((red, green, blue), jitter, strict=True))
+def _tint(
+    rng: np.random.Generator, level: float, red: float, green: float, blue: float
+) -> tuple[float, float, float]:
+    jitter = rng.uniform(0.95, 1.05, 3) * level
+    return float(red * jitter[0]), float(green * jitter[1]), float(blue * jitter[2])
 
 
 def make_conditions(seed: int, preset: str | None = None) -> Conditions:
@@ -68,7 +70,8 @@ def make_conditions(seed: int, preset: str | None = None) -> Conditions:
         raise UsageError(f"unknown preset {preset!r}: choose one of {', '.join(PRESETS)}")
     name = preset or chosen
     u = rng.uniform
-    balance = tuple(float(g) for g in 1 + rng.normal(0, 0.025, 3))
+    gains = 1 + rng.normal(0, 0.025, 3)
+    balance = (float(gains[0]), float(gains[1]), float(gains[2]))
     if name == "day":
         overcast = rng.random() < 0.3
         return Conditions(

@@ -66,6 +66,9 @@ class _State:
     tilt: np.ndarray  # [2]: acceleration along east and north
 
 
+_FIELDS = tuple(_State.__dataclass_fields__)
+
+
 def make_plan(seed: int, altitude_m: float, pitch_deg: float) -> FlightPlan:
     rng = generator(seed, "flight plan")
     return FlightPlan(
@@ -190,10 +193,8 @@ class Drone:
         a, b = self._history[low], self._history[low + 1]
         part = float(np.clip((t_ns - low * STEP_NS) / STEP_NS, 0, 1))
 
-        def mix(p: np.ndarray | float, q: np.ndarray | float) -> np.ndarray | float:
-            return p * (1 - part) + q * part
-
-        return _State(*(mix(getattr(a, f), getattr(b, f)) for f in _State.__dataclass_fields__))
+        fields = {name: getattr(a, name) * (1 - part) + getattr(b, name) * part for name in _FIELDS}
+        return _State(**fields)
 
     def pose(self, t_ns: int) -> Pose:
         """The pose at a time in nanoseconds since the start (times before it give the first pose)."""

@@ -92,8 +92,8 @@ def _walkers(
 def _similar(rng: np.random.Generator, look: Look, kind: str) -> Look:
     """Nearly the same look, for things that are easily confused with the target."""
     other = make_look(rng, kind)
-    colour = tuple(int(np.clip(c + rng.normal(0, 9), 0, 255)) for c in look.colour)
-    return Look(other.size, colour, look.second, other.engine_k, other.body_k, other.skin_k)
+    red, green, blue = (int(np.clip(c + rng.normal(0, 9), 0, 255)) for c in look.colour)
+    return Look(other.size, (red, green, blue), look.second, other.engine_k, other.body_k, other.skin_k)
 
 
 def choose_target_kind(seed: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -83,13 +83,24 @@ class Scenario:
         self.world, self.rig, self.seconds, self.steering = world, rig, seconds, steering
         self.seed = world.seed
         self.conditions = world.conditions
-        target = world.movers[world.target_id]
-        row = target.at(0.0)
-        start = np.array([row[0], row[1], row[3] * np.cos(row[2]), row[3] * np.sin(row[2])])
-        measure = (lambda t_s: target.at(t_s)[:2]) if steering == "truth" else None
-        self.drone = Drone(plan, world.seed, start, measure)
+        self.drone = self._take_off(plan)
         self._rgb = RgbRenderer(world.scene, world.ground_rgb, world.trees, rig.rgb, world.seed)
         self._tir = TirRenderer(world.scene, world.ground_heat, world.trees, rig.tir, world.seed)
+
+    def _take_off(self, plan: FlightPlan) -> Drone:
+        """The drone at the start; from another side where trees or walls would hide the target at first."""
+        target = self.world.movers[self.world.target_id]
+        row = target.at(0.0)
+        start = np.array([row[0], row[1], row[3] * np.cos(row[2]), row[3] * np.sin(row[2])])
+        measure = (lambda t_s: target.at(t_s)[:2]) if self.steering == "truth" else None
+        seen: list[tuple[float, Drone]] = []
+        for turn in range(0, 360, 40):
+            turned = replace(plan, bearing_deg=plan.bearing_deg + turn)
+            self.drone = Drone(turned, self.seed, start, measure)
+            seen.append((self.truth(0, Modality.RGB).visibility, self.drone))
+            if seen[-1][0] > 0.9:
+                break
+        return max(seen, key=lambda pair: pair[0])[1]
 
     @property
     def duration_ns(self) -> int:
@@ -234,11 +245,11 @@ def _choose_view(
     # the top of the image stays clear of the horizon
     steepest = -(np.degrees(np.arctan(rgb_size[1] / 2 / rgb.focal_px)) + 13)
     pitch = min(pitch, float(steepest))
-    mount = tuple(float(v) for v in rng.normal(0, 1, 3) * np.radians((0.6, 0.6, 0.5)))
+    turn_x, turn_y, turn_z = (float(v) for v in rng.normal(0, 1, 3) * np.radians((0.6, 0.6, 0.5)))
     direction = rng.normal(0, 1, 2)
     error = direction / np.linalg.norm(direction) * residual_px / rgb.focal_px
     return Rig(
-        rgb, tir, mount,
+        rgb, tir, (turn_x, turn_y, turn_z),
         (float(error[0]), float(error[1]), float(rng.normal(0, 0.1) * residual_px / rgb.focal_px)),
         float(rng.uniform(0.004, 0.011)),
     ), altitude, pitch  # fmt: skip

@@ -29,8 +29,9 @@ def add_grain(materials: np.ndarray, layout: Layout, seed: int) -> np.ndarray:
         if block.kind == "field":
             _add_rows(tone, materials, block, rng)
     tone += 7.5
-    quantised = cv2.min(cv2.convertScaleAbs(cv2.max(tone, 0)), 15)
-    return cv2.add(cv2.multiply(materials, 16), quantised)
+    np.maximum(tone, 0, out=tone)
+    quantised = np.minimum(cv2.convertScaleAbs(tone), 15)
+    return (materials << 4) | quantised
 
 
 def _add_rows(tone: np.ndarray, materials: np.ndarray, block: Block, rng: np.random.Generator) -> None:
@@ -157,7 +158,7 @@ def temperature_map(
     heat = cv2.resize(cv2.LUT(index, table), (half, half), interpolation=cv2.INTER_AREA)
     lines = cv2.resize(paint, (half, half), interpolation=cv2.INTER_AREA)
     cooler = -(0.6 + 4.5 * max(heat_gain, 0)) if heat_gain > -0.1 else 0.7  # white paint mirrors sun and sky
-    heat = cv2.addWeighted(heat, 1.0, cv2.multiply(lines, cooler / 255, dtype=cv2.CV_32F), 1.0, 0)
+    heat = cv2.addWeighted(heat, 1.0, lines.astype(np.float32) * (cooler / 255), 1.0, 0)
     heat += fractal_noise(rng, half, 12, 5, 0.6) * (0.35 + 0.5 * abs(heat_gain))
     shade = _shade(layout, conditions)
     if shade is not None:

@@ -126,6 +126,11 @@ def test_target_stays_in_view_when_the_drone_knows_where_it_is() -> None:
             assert scenario.truth(t_ns, Modality.RGB).box is not None, (seed, t_ns)
 
 
+def test_the_target_is_in_the_open_when_the_flight_starts() -> None:
+    shares = [make_scenario(seed, **SMALL).truth(0, Modality.RGB).visibility for seed in (104, 111, 142)]
+    assert min(shares) > 0.6
+
+
 def test_closed_loop_follows_the_boxes_it_is_given() -> None:
     scenario = make_scenario(
         12, seconds=8, steering="tracker", **{k: SMALL[k] for k in ("rgb_size", "tir_size")}
