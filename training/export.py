@@ -40,7 +40,6 @@ EXAMPLE = (
     "python -m training export --family ckd --checkpoint CKD_ep0025.pth.tar --elimination mce --out ckd-mce"
 )
 TARGET_TENSORRT = "10.3"  # the oldest in the field: JetPack 6.2
-PARITY_CROPS = 4
 LARGEST_ONNX = 2**31 - 1  # bytes; a larger graph would need external data
 UNTUNED_LOST_THRESHOLD = 0.25  # nothing is published for CKD; a trained bundle states its own
 DETAILS = ("name", "version", "licence", "provenance", "metrics", "lost_threshold", "tracker")
@@ -109,9 +108,10 @@ def export_ckd(
         bundle = write_bundle(unchecked, manifest, files)
         files.clear()
         _say("comparing the bundle with the network")
-        crops = smooth_crops(manifest.template_size, manifest.search_size, PARITY_CROPS)
+        tolerance = TOLERANCES[manifest.precision]
+        crops = smooth_crops(manifest.template_size, manifest.search_size, tolerance.crops)
         differences = compare(tracker, bundle, crops)
-        require_parity(differences, TOLERANCES[manifest.precision])
+        require_parity(differences, tolerance)
         with atomic_path(out) as part:
             os.replace(unchecked, part)
     finally:
