@@ -234,7 +234,6 @@ def person_limbs(mover: Mover, distance_m: float, speed: float) -> tuple[np.ndar
     riding = mover.kind == "cyclist"
     phase = distance_m * 2 * np.pi / (2.2 if riding else 1.45 * scale)
     swing = min(1.0, speed / 1.2)
-    lift = 0.35 if riding else 0.0
     hip, shoulder = 0.92 + (0.12 if riding else 0.0), 1.40 + (0.05 if riding else 0.0)
     lean = 0.28 if riding else 0.04 * swing
     ends, radii, roles = [], [], []
@@ -255,7 +254,6 @@ def person_limbs(mover: Mover, distance_m: float, speed: float) -> tuple[np.ndar
         foot = (knee[0] + 0.45 * np.sin(a - bend), side, max(0.04, knee[2] - 0.45 * np.cos(a - bend)))
         add((0, side, hip), knee, 0.095, Role.TROUSERS)
         add(knee, foot, 0.075, Role.TROUSERS)
-    top = (lean, 0.0, shoulder)
     arm = 0.5 * swing * np.sin(phase)
     for side, angle in ((0.24, -arm), (-0.24, arm)):
         reach = (0.45, side * 0.9, shoulder - 0.4) if riding else (
@@ -265,5 +263,24 @@ def person_limbs(mover: Mover, distance_m: float, speed: float) -> tuple[np.ndar
     add((-0.02, 0, hip + 0.02), (lean * 0.9, 0, shoulder - 0.12), 0.20, Role.SHIRT)
     add((lean + 0.03, 0, shoulder + 0.13), (lean + 0.05, 0, shoulder + 0.2), 0.105, Role.SKIN)
     add((lean + 0.01, 0, shoulder + 0.19), (lean + 0.02, 0, shoulder + 0.26), 0.1, Role.HAIR)
-    del top, lift
     return np.array(ends) * scale, np.array(radii) * scale, np.array(roles)
+
+
+def bicycle_tubes() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Ends, radii and roles of a bicycle's rims and frame, as in `person_limbs`."""
+    ends, radii, roles = [], [], []
+    around = np.linspace(0, 2 * np.pi, 9)
+    for hub in (-0.52, 0.52):
+        rim = np.stack([hub + 0.34 * np.cos(around), np.zeros(9), 0.34 + 0.34 * np.sin(around)], -1)
+        ends += [(rim[k], rim[k + 1]) for k in range(8)]
+        radii += [0.035] * 8
+        roles += [int(Role.WHEEL)] * 8
+    rear, seat, pedals, head, front = (
+        np.array([x, 0.0, z])
+        for x, z in ((-0.52, 0.34), (-0.18, 0.9), (-0.02, 0.3), (0.42, 0.95), (0.52, 0.34))
+    )
+    for a, b in ((rear, seat), (seat, pedals), (pedals, head), (seat, head), (head, front), (rear, pedals)):
+        ends.append((a, b))
+        radii.append(0.03)
+        roles.append(int(Role.TRIM))
+    return np.array(ends), np.array(radii), np.array(roles)

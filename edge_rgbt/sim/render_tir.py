@@ -72,6 +72,8 @@ class TirRenderer:
         table[Role.WHEEL] = body + 0.35 * look.engine_k + 2
         table[Role.HEADLAMP] = table[Role.TAILLAMP] = body + 0.3 * look.engine_k
         table[Role.TRIM] = body - 0.5
+        if not mover.is_vehicle:  # a bicycle is as warm as the air
+            table[:] = 2 * sun
         warmth = float(np.clip((31 - c.air_c) / 20, 0.12, 1.2))  # people stand out less in warm air
         table[Role.SKIN] = look.skin_k * warmth + 2 * sun
         table[Role.HAIR] = 0.7 * look.skin_k * warmth + 3 * sun

@@ -12,7 +12,7 @@ from edge_rgbt.sim.camera_model import View
 from edge_rgbt.sim.conditions import Conditions
 from edge_rgbt.sim.items import BuildingItem, FaceItem, Item, TreeItem, VisibleFace, capsules
 from edge_rgbt.sim.layout import PERIOD_M, Layout
-from edge_rgbt.sim.meshes import Mesh, person_limbs, vehicle_mesh
+from edge_rgbt.sim.meshes import Mesh, bicycle_tubes, person_limbs, vehicle_mesh
 from edge_rgbt.sim.objects import Mover
 from edge_rgbt.sim.trees import HEIGHTS, RADII, SLICES, Forest
 
@@ -52,6 +52,7 @@ class Scene:
         self._still = np.array([m.track[0] for m in movers])
         self._mover_reach = np.array([m.look.size[0] for m in movers]) + 2
         self._meshes: dict[int, Mesh] = {m.id: vehicle_mesh(m) for m in movers if m.is_vehicle}
+        self._bicycle = bicycle_tubes()
         self._place_buildings(layout, seed)
 
     def _place_buildings(self, layout: Layout, seed: int) -> None:
@@ -156,11 +157,14 @@ class Scene:
             local, radii, roles = person_limbs(mover, float(row[4]), float(row[3]))
             side = local[:7, :, 1].mean(1) * (1 if turn[1] @ offset > 0 else -1)
             order = np.concatenate([np.argsort(side, kind="stable"), np.arange(7, len(roles))])
+            local, radii, roles = local[order], radii[order], roles[order]
+            if mover.kind == "cyclist" and height_px > 10:
+                parts = zip(self._bicycle, (local, radii, roles), strict=True)
+                local, radii, roles = (np.concatenate(part) for part in parts)
             normals = np.tile((0.0, 0.0, 0.6), (len(roles), 1))
             return _Shape(
-                mover, base, turn, distance, height_px, local[order] @ turn + base, roles[order], normals,
-                radii[order], extras,
-            )  # fmt: skip
+                mover, base, turn, distance, height_px, local @ turn + base, roles, normals, radii, extras
+            )
         if not mover.parked and self.conditions.headlights:
             half = length / 2
             spots = np.array([[half, 0.35 * width, 0.65], [half, -0.35 * width, 0.65],
