@@ -25,8 +25,8 @@ class ParityError(EdgeRgbtError):
 class Tolerance:
     """maps: largest difference of score, size and offset. box_px: of the decoded box in search pixels.
 
-    crops: how many are tried. share: how many of them must agree; in FP16 two tokens of nearly equal rank may change places at a cut,
-    after which the maps of that crop rightly differ.
+    crops: how many are tried. share: how many of them must agree; in FP16 two tokens of nearly equal rank may
+    change places at a cut, after which the maps of that crop rightly differ.
     """
 
     maps: float
