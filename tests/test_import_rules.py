@@ -18,7 +18,7 @@ FILES = sorted(path for name in PACKAGES for path in (ROOT / name).rglob("*.py")
 CONFINED = {
     "torch": ("training/", "edge_rgbt/engine/torch.py"),
     "tensorrt": ("edge_rgbt/engine/tensorrt.py", "edge_rgbt/engine/build.py"),
-    "onnxruntime": ("edge_rgbt/engine/onnx.py", "calibration/", "training/export/", "training/export.py"),
+    "onnxruntime": ("edge_rgbt/engine/onnx.py", "calibration/", "training/export/"),
     "onnx": ("training/", "calibration/", "deploy/"),
     "pymavlink": ("edge_rgbt/outputs/mavlink/",),
     "serial": ("edge_rgbt/outputs/mavlink/",),

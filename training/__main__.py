@@ -13,7 +13,7 @@ from edge_rgbt.cli import run_reporting_errors
 COMMANDS = {
     "ckd": ("training.commands.ckd", "train CKD by coupled distillation from a recipe file"),
     "flights": ("training.commands.flights", "render simulated flights to a folder of training frames"),
-    "export": ("training.export", "write a checkpoint as a model bundle"),
+    "export": ("training.commands.export", "write a checkpoint as a model bundle"),
 }
 
 

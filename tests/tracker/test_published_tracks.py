@@ -19,8 +19,8 @@ pytestmark = pytest.mark.slow
 def _write_vit_b(path: Path, elimination: str, seed: int) -> None:
     """Exports the published architecture; in a function of its own, so that PyTorch's copies are freed."""
     ckd = pytest.importorskip("training.models.ckd", reason="needs the train extra")
-    from training.models.deployable import DeployableCkd
-    from training.onnx_graph import export_onnx
+    from training.export.deployable import DeployableCkd
+    from training.export.onnx_graph import export_onnx
     from training.synthetic_weights import layout_of, synthetic_state
 
     tracker = ckd.CkdTracker(ckd.CkdConfig.from_dict({"elimination": {"mode": elimination}})).eval()

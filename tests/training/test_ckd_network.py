@@ -11,7 +11,7 @@ import torch
 from ckd_networks import tiny_config, vector_inputs
 
 from edge_rgbt.imageops import hann_window
-from training.costs import measure_cost
+from training.export.costs import measure_cost
 from training.models.branches import run_branches
 from training.models.ckd import CkdConfig, CkdTracker, CkdTrainingModel, fuse_students
 from training.models.elimination import EliminationConfig, keep_count, keep_rate, template_queries

@@ -20,9 +20,8 @@ from edge_rgbt.imageops import crop_geometry, crop_square, crop_thermal
 from edge_rgbt.types import Box
 from training.__main__ import main
 from training.checkpoints import load_tracker, save_checkpoint
-from training.models.ckd import CkdConfig, CkdTracker, normalise
-from training.models.deployable import INPUT_NAMES
-from training.parity import (
+from training.export.deployable import INPUT_NAMES
+from training.export.parity import (
     TOLERANCES,
     Difference,
     ParityError,
@@ -31,8 +30,9 @@ from training.parity import (
     require_parity,
     smooth_crops,
 )
+from training.export.tensorrt_ops import lint
+from training.models.ckd import CkdConfig, CkdTracker, normalise
 from training.synthetic_weights import layout_of, synthetic_state
-from training.tensorrt_ops import lint
 
 VARIANTS = {  # name -> elimination, shared students, stem
     "mce": ("mce", False, "linear"),

@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from training.tensorrt_ops import UnsupportedGraphError, lint, require_tensorrt
+from training.export.tensorrt_ops import UnsupportedGraphError, lint, require_tensorrt
 
 FLOAT, HALF, INT64, UINT8 = TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.INT64, TensorProto.UINT8
 

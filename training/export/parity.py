@@ -13,8 +13,8 @@ from edge_rgbt.bundle import Bundle
 from edge_rgbt.engine import Engine, open_engine
 from edge_rgbt.errors import EdgeRgbtError
 from edge_rgbt.imageops import Peak, decode_peak, hann_window
+from training.export.deployable import INPUT_NAMES
 from training.models.ckd import CkdTracker, normalise
-from training.models.deployable import INPUT_NAMES
 
 
 class ParityError(EdgeRgbtError):

@@ -1,11 +1,9 @@
-"""`python -m training export`: a checkpoint becomes a bundle, checked against the network it came from."""
+"""A checkpoint becomes a bundle, checked against the network it came from, or nothing at all."""
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import io
-import json
 import os
 import shutil
 import subprocess
@@ -21,7 +19,6 @@ from edge_rgbt.bundle import (
     Bundle,
     Manifest,
     TrackerSettings,
-    describe,
     map_outputs,
     raw_pixel_inputs,
     write_bundle,
@@ -29,59 +26,16 @@ from edge_rgbt.bundle import (
 from edge_rgbt.errors import EdgeRgbtError, UsageError
 from edge_rgbt.files import atomic_path
 from training.checkpoints import Checkpoint, load_tracker
-from training.costs import measure_cost
+from training.export.costs import measure_cost
+from training.export.deployable import DeployableCkd
+from training.export.onnx_graph import export_onnx, portable_program
+from training.export.parity import TOLERANCES, Difference, compare, require_parity, smooth_crops
+from training.export.tensorrt_ops import require_tensorrt
 from training.models.ckd import CkdTracker
-from training.models.deployable import DeployableCkd
-from training.onnx_graph import export_onnx, portable_program
-from training.parity import TOLERANCES, Difference, compare, require_parity, smooth_crops
-from training.tensorrt_ops import require_tensorrt
 
-EXAMPLE = (
-    "python -m training export --family ckd --checkpoint CKD_ep0025.pth.tar --elimination mce --out ckd-mce"
-)
 TARGET_TENSORRT = "10.3"  # the oldest in the field: JetPack 6.2
 LARGEST_ONNX = 2**31 - 1  # bytes; a larger graph would need external data
 UNTUNED_LOST_THRESHOLD = 0.25  # nothing is published for CKD; a trained bundle states its own
-DETAILS = ("name", "version", "licence", "provenance", "metrics", "lost_threshold", "tracker")
-
-
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Adds this command's arguments."""
-    parser.add_argument("--family", choices=["ckd"], required=True, help="what network the checkpoint holds")
-    parser.add_argument(
-        "--checkpoint", type=Path, required=True, metavar="FILE", help="ours, or the published layout"
-    )
-    parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="bundle: a folder, or NAME.rgbt for one file"
-    )
-    parser.add_argument(
-        "--elimination",
-        choices=["none", "ce", "mce"],
-        help="token elimination (default: as trained, or none)",
-    )
-    parser.add_argument("--fp16", action="store_true", help="FP16 weights and arithmetic")
-    parser.add_argument("--torch", action="store_true", help="also write model.pt2, a PyTorch program")
-    parser.add_argument(
-        "--details", type=Path, metavar="FILE", help=f"JSON object for the manifest: {', '.join(DETAILS)}"
-    )
-
-
-def run(args: argparse.Namespace) -> int:
-    """Exports one checkpoint and says what came out."""
-    bundle, differences = export_ckd(
-        args.checkpoint,
-        args.out,
-        elimination=args.elimination,
-        half=args.fp16,
-        with_program=args.torch,
-        details=_read_details(args.details),
-    )
-    print(describe(bundle))
-    print(
-        f"  checked on {len(differences)} crops against PyTorch: maps within "
-        f"{max(d.maps for d in differences):.1e}, box within {max(d.box_px for d in differences):.1e} px"
-    )
-    return 0
 
 
 def export_ckd(
@@ -178,21 +132,6 @@ def _tracker_settings(values: Any) -> TrackerSettings:
         return TrackerSettings(**values)
     except TypeError as error:
         raise UsageError(f"tracker settings in --details: {error}") from None
-
-
-def _read_details(path: Path | None) -> dict[str, Any]:
-    if path is None:
-        return {}
-    try:
-        details = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}; give a JSON file with --details") from None
-    except ValueError as error:
-        raise UsageError(f"{path} is not JSON ({error})") from None
-    unknown = sorted(set(details) - set(DETAILS)) if isinstance(details, dict) else ["the whole file"]
-    if unknown:
-        raise UsageError(f"{path}: {unknown[0]} is not for --details; known are {', '.join(DETAILS)}")
-    return details
 
 
 def _check_out(out: Path) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import onnx
 import torch
 
-from training.models.deployable import INPUT_NAMES, OUTPUT_NAMES, DeployableCkd
+from training.export.deployable import INPUT_NAMES, OUTPUT_NAMES, DeployableCkd
 
 OPSET = 19  # the first with FP16 quantisation scales; TensorRT 10.3 takes up to 20
 IR_VERSION = 9  # the one that came with opset 19
