@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -79,7 +80,7 @@ def batch_loader(stream: BatchStream, first: int, last: int, workers: int) -> Da
         sampler=range(first, last),
         num_workers=workers,
         prefetch_factor=6 if workers else None,
-        persistent_workers=False,
+        generator=torch.Generator(),  # its own: opening it must not draw from the one that a resume restores
     )
 
 

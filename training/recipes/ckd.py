@@ -8,13 +8,10 @@ students. `start_from` names a finished run to begin with instead of random weig
 
 from __future__ import annotations
 
-import json
 import math
-import platform
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -23,6 +20,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from edge_rgbt.errors import EdgeRgbtError, UsageError
+from edge_rgbt.machine import describe_machine
 from training.checkpoints import load_strictly, read_checkpoint, save_checkpoint
 from training.data.image_pairs import load_image_pairs
 from training.data.loader import Batch, BatchStream, SampleSource, batch_loader, to_batch
@@ -37,82 +35,13 @@ from training.losses import (
     style_loss,
     task_loss,
 )
-from training.models.ckd import PIXEL_MEAN, PIXEL_STD, CkdConfig, CkdTracker, CkdTrainingModel, TrainingOutput
-from training.models.elimination import EliminationConfig
+from training.models.ckd import PIXEL_MEAN, PIXEL_STD, CkdTracker, CkdTrainingModel, TrainingOutput
 from training.models.head import HeadOutput, decode_boxes
-from training.models.vit import VitConfig
+from training.recipes.ckd_settings import DataSettings, OptimiserSettings, Recipe
+from training.recipes.run_log import append_log, write_summary
 from training.recipes.settings import load_settings
 
 VALIDATION_SEED = 1_000_003  # far from any training seed; the pictures it draws from are held out too
-
-
-@dataclass(frozen=True)
-class ModelSettings:
-    """Sizes of the network; see `VitConfig` and `CkdConfig`."""
-
-    vit: VitConfig
-    head_channels: int = 256
-    shared_students: bool = False
-
-    def config(self) -> CkdConfig:
-        return CkdConfig(
-            self.vit, self.head_channels, self.shared_students, elimination=EliminationConfig(mode="none")
-        )
-
-
-@dataclass(frozen=True)
-class DataSettings:
-    """Sources and their weights; folders are relative to the working directory.
-
-    pairs: folders of aligned image pairs. flights: a folder written by `python -m training flights`.
-    """
-
-    pairs: tuple[str, ...] = ()
-    pairs_weight: float = 1.0
-    flights: str = ""
-    flights_weight: float = 1.0
-    held_out: int = 24
-    workers: int = 1
-
-
-@dataclass(frozen=True)
-class OptimiserSettings:
-    """AdamW with warm-up and cosine decay; weight decay on matrices and kernels only."""
-
-    steps: int
-    batch: int = 32
-    learning_rate: float = 1e-3
-    final_rate: float = 0.02
-    warmup: int = 300
-    weight_decay: float = 0.02
-    clip_norm: float = 1.0
-    average: float = 0.999
-
-
-@dataclass(frozen=True)
-class DistillationSettings:
-    """Coupled distillation from step `start` on; weights as released."""
-
-    start: int
-    style_weight: float = 0.01
-    content_weight: float = 0.1
-    masked_share: float = 0.25
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """One training run; `out` receives checkpoints and the log."""
-
-    out: str
-    seed: int
-    model: ModelSettings
-    data: DataSettings
-    optimiser: OptimiserSettings
-    distillation: DistillationSettings
-    start_from: str = ""
-    save_every: int = 250
-    validate_every: int = 250
-    bfloat16: bool = True
 
 
 def run(recipe_file: str, resume: bool, overrides: list[str]) -> int:
@@ -156,10 +85,10 @@ def run(recipe_file: str, resume: bool, overrides: list[str]) -> int:
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(step, recipe)
         parts = training_step(model, batch, recipe, coupled=step >= recipe.distillation.start)
-        if not math.isfinite(float(parts["total"])):
+        if not math.isfinite(parts["total"].item()):
             np.savez(out / "bad_batch.npz", **{k: v.numpy() for k, v in arrays.items()})
             raise EdgeRgbtError(
-                f"loss is {float(parts['total'])} at step {step}; batch kept in {out}/bad_batch.npz"
+                f"loss is {parts['total'].item()} at step {step}; batch kept in {out}/bad_batch.npz"
             )
         optimiser.zero_grad(set_to_none=True)
         parts["total"].backward()
@@ -170,7 +99,7 @@ def run(recipe_file: str, resume: bool, overrides: list[str]) -> int:
         seen += recipe.optimiser.batch
         last = step == recipe.optimiser.steps
         if step % 50 == 0:
-            entry = {name: round(float(value), 5) for name, value in parts.items()}
+            entry = {name: round(value.item(), 5) for name, value in parts.items()}
             entry |= {"step": step, "samples_per_s": round(seen / (time.monotonic() - started), 1)}
             append_log(out, entry)
             progress.set_postfix(loss=entry["total"], iou=entry["iou"])
@@ -178,7 +107,8 @@ def run(recipe_file: str, resume: bool, overrides: list[str]) -> int:
             append_log(out, {"step": step, "validation": validate(average, validation, recipe)})
         if step % recipe.save_every == 0 or last:
             save(newest, step, model, average, optimiser, recipe)
-    print(f"{newest}: {step} steps, validation {validate(average, validation, recipe)}")
+    summary = write_summary(out, asdict(recipe), describe_machine())
+    print(f"{newest}: {step} steps, validation {summary['validation'][-1]}")
     return 0
 
 
@@ -343,13 +273,6 @@ def validate(model: CkdTracker, batches: list[dict[str, Tensor]], recipe: Recipe
     return {"iou": round(float(iou.mean()), 4), "above_half": round(float((iou > 0.5).float().mean()), 4)}
 
 
-def append_log(out: Path, entry: dict[str, Any]) -> None:
-    """One JSON object per line; a torn last line after a crash harms nobody."""
-    out.mkdir(parents=True, exist_ok=True)
-    with (out / "log.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(entry) + "\n")
-
-
 def save(
     path: Path,
     step: int,
@@ -369,5 +292,5 @@ def save(
         model=model.state_dict(),
         optimiser=optimiser.state_dict(),
         rng=torch.get_rng_state(),
-        machine=f"{platform.machine()}, torch {torch.__version__}, {torch.get_num_threads()} threads",
+        machine=describe_machine(),
     )

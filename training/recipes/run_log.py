@@ -1,0 +1,46 @@
+"""The log of a run, one JSON object a line, and its summary, small enough to be kept with the recipe."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from edge_rgbt.files import write_json_atomic
+
+LOG_FILE, SUMMARY_FILE = "log.jsonl", "summary.json"
+SUMMARY_ROWS = 12  # points of the training curve that a summary keeps
+
+
+def append_log(out: Path, entry: dict[str, Any]) -> None:
+    """Adds one line with the wall clock; a torn last line after a crash harms nobody."""
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / LOG_FILE).open("a", encoding="utf-8") as file:
+        file.write(json.dumps({**entry, "time": round(time.time())}) + "\n")
+
+
+def read_log(out: Path) -> list[dict[str, Any]]:
+    """All whole lines of a run's log."""
+    entries = []
+    for line in (out / LOG_FILE).read_text(encoding="utf-8").splitlines():
+        try:
+            entries.append(json.loads(line))
+        except json.JSONDecodeError:  # the line a crash tore
+            continue
+    return entries
+
+
+def write_summary(out: Path, recipe: dict[str, Any], machine: dict[str, Any]) -> dict[str, Any]:
+    """Writes and returns recipe, machine, a thinned training curve and every validation."""
+    entries = read_log(out)
+    curve = [entry for entry in entries if "total" in entry]
+    stride = max(1, -(-len(curve) // SUMMARY_ROWS))
+    summary = {
+        "recipe": recipe,
+        "machine": machine,
+        "validation": [{"step": e["step"], **e["validation"]} for e in entries if "validation" in e],
+        "curve": curve[stride - 1 :: stride],
+    }
+    write_json_atomic(out / SUMMARY_FILE, summary)
+    return summary
