@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -18,12 +19,25 @@ TEXEL_PER_M = 7.0
 @dataclass(frozen=True)
 class Facade:
     """One face: corners `[4, 3]` (bottom-left, bottom-right, top-right, top-left from outside), normal,
-    and its pictures from fine to coarse: RGB `[h, w, 3]` and heat `[h, w]` in steps, uint8."""
+    and its pictures from fine to coarse: RGB `[h, w, 4]` (the fourth channel unused) and heat `[h, w]` in
+    steps, uint8. plain: it has no picture but one colour; rgb_mean, heat_mean: what fills it when small."""
 
     quad: np.ndarray
     normal: np.ndarray
     rgb: tuple[np.ndarray, ...]
     heat: tuple[np.ndarray, ...]
+
+    @cached_property
+    def plain(self) -> bool:
+        return min(self.heat[0].shape) <= 2
+
+    @cached_property
+    def rgb_mean(self) -> tuple[float, ...]:
+        return tuple(cv2.mean(self.rgb[-1]))
+
+    @cached_property
+    def heat_mean(self) -> tuple[float, ...]:
+        return tuple(cv2.mean(self.heat[-1]))
 
 
 def _normal(quad: np.ndarray) -> np.ndarray:
@@ -74,6 +88,10 @@ def _mips(picture: np.ndarray) -> tuple[np.ndarray, ...]:
     return tuple(out)
 
 
+def _colours(picture: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(np.clip(picture, 0, 255).astype(np.uint8), cv2.COLOR_RGB2RGBA)
+
+
 def _shading(normal: np.ndarray, conditions: Conditions) -> float:
     if conditions.sun is None:
         return 0.72 + 0.22 * float(normal[2])
@@ -105,7 +123,7 @@ def _wall(
         picture[rows.start : rows.start + 1, cols] = wall * 0.6
         heat[rows, cols] += rng.normal(1.5 if conditions.air_c < 18 else -0.5, 0.5)
     heat *= conditions.thermal_contrast
-    return Facade(quad, normal, _mips(np.clip(picture, 0, 255).astype(np.uint8)), _mips(to_steps(heat)))
+    return Facade(quad, normal, _mips(_colours(picture)), _mips(to_steps(heat)))
 
 
 def _roof(
@@ -144,7 +162,7 @@ def _roof(
         picture[y : y + 9, x : x + 7] = np.array((70, 78, 86)) * lit
         heat[y : y + 9, x : x + 7] += 2.0
     heat = heat * np.float32(conditions.thermal_contrast)
-    return Facade(quad, normal, _mips(np.clip(picture, 0, 255).astype(np.uint8)), _mips(to_steps(heat)))
+    return Facade(quad, normal, _mips(_colours(picture)), _mips(to_steps(heat)))
 
 
 def make_facades(b: Building, conditions: Conditions, lamp: float, seed: int) -> list[Facade]:
@@ -183,8 +201,8 @@ def _gable(
     quad = np.array([left, right, top, top])
     normal = _normal(np.array([left, right, top, top]))
     shade = _shading(normal, conditions)
-    colour = np.clip(np.array(b.wall_rgb) * lit * shade, 0, 255).astype(np.uint8)
+    colour = _colours(np.tile(np.array(b.wall_rgb) * lit * shade, (2, 2, 1)))
     heat = (
         conditions.heat * (9 if conditions.heat > 0 else 2.0) * shade + b.warmth
     ) * conditions.thermal_contrast
-    return Facade(quad, normal, (np.tile(colour, (2, 2, 1)),), (to_steps(np.full((2, 2), heat, np.float32)),))
+    return Facade(quad, normal, (colour,), (to_steps(np.full((2, 2), heat, np.float32)),))

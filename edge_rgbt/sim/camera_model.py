@@ -6,19 +6,21 @@ Image: x right, y down, pixel centres at whole numbers.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 
 def rotation(yaw_deg: float, pitch_deg: float, roll_deg: float = 0.0) -> np.ndarray:
     """World-to-camera rotation `[3, 3]`; rows are the camera's right, down and forward axes."""
-    yaw, pitch, roll = np.radians([yaw_deg, pitch_deg, roll_deg])
-    forward = np.array([np.sin(yaw) * np.cos(pitch), np.cos(yaw) * np.cos(pitch), np.sin(pitch)])
-    right = np.array([np.cos(yaw), -np.sin(yaw), 0.0])
-    down = np.cross(forward, right)
-    c, s = np.cos(roll), np.sin(roll)
-    return np.stack([c * right + s * down, c * down - s * right, forward])
+    (sy, cy), (sp, cp), (s, c) = (
+        (math.sin(a), math.cos(a))
+        for a in (math.radians(yaw_deg), math.radians(pitch_deg), math.radians(roll_deg))
+    )
+    level = np.array([[cy, -sy, 0.0], [sp * sy, sp * cy, -cp], [sy * cp, cy * cp, sp]])  # without the roll
+    return np.array([[c, s, 0], [-s, c, 0], [0, 0, 1.0]]) @ level
 
 
 def small_rotation(x_rad: float, y_rad: float, z_rad: float) -> np.ndarray:
@@ -44,7 +46,7 @@ class Intrinsics:
     def from_fov(cls, width: int, height: int, horizontal_fov_deg: float) -> Intrinsics:
         return cls(width, height, width / 2 / float(np.tan(np.radians(horizontal_fov_deg) / 2)))
 
-    @property
+    @cached_property
     def matrix(self) -> np.ndarray:
         cx, cy = (self.width - 1) / 2, (self.height - 1) / 2
         return np.array([[self.focal_px, 0, cx], [0, self.focal_px, cy], [0, 0, 1]])

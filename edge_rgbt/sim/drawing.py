@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
 FRACTION_BITS = 4
 _ONE = 1 << FRACTION_BITS
+_INVERSE = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+_CLEAR = (0, 0, 0, 255)
 
 
 def fixed(points: np.ndarray) -> np.ndarray:
@@ -14,7 +18,7 @@ def fixed(points: np.ndarray) -> np.ndarray:
     return np.rint(np.minimum(np.maximum(points, -4000.0), 4000.0) * _ONE).astype(np.int32)
 
 
-def fill(image: np.ndarray, points_fixed: np.ndarray, colour: tuple[float, ...]) -> None:
+def fill(image: np.ndarray, points_fixed: np.ndarray, colour: Sequence[float] | float) -> None:
     """Fills a convex polygon given by `fixed`."""
     cv2.fillConvexPoly(image, points_fixed, colour, cv2.LINE_AA, FRACTION_BITS)
 
@@ -31,7 +35,7 @@ def clip_window(points: np.ndarray, image: np.ndarray, margin: int = 1) -> tuple
 
 
 def darken(image: np.ndarray, polygon: np.ndarray, strength: float, soften: int = 0) -> None:
-    """Multiplies what lies under a convex polygon by 1 - strength."""
+    """Multiplies what lies under a convex polygon by 1 - strength; image of one or four channels."""
     window = clip_window(polygon, image, 1 + soften)
     if window is None:
         return
@@ -42,61 +46,46 @@ def darken(image: np.ndarray, polygon: np.ndarray, strength: float, soften: int 
         veil = cv2.blur(veil, (2 * soften + 1, 2 * soften + 1), borderType=cv2.BORDER_REPLICATE)
     part = image[y0:y1, x0:x1]
     if image.ndim == 3:
-        veil = cv2.merge([veil] * 3)
+        veil = cv2.cvtColor(veil, cv2.COLOR_GRAY2RGBA)
     cv2.multiply(part, veil, dst=part, scale=1 / 255)
 
 
-def textured_quad(image: np.ndarray, texture: np.ndarray, quad: np.ndarray) -> None:
-    """Lays a texture on a quad `[4, 2]`: bottom-left, bottom-right, top-right, top-left of the texture."""
-    window = clip_window(quad, image)
-    if window is None:
-        return
+def textured_quad(
+    image: np.ndarray, texture: np.ndarray, outline: np.ndarray, window: list[int], to_texture: np.ndarray
+) -> None:
+    """Lays a texture on a polygon in a whole-pixel window (x0, y0, x1, y1) of the image.
+
+    outline: `fixed` points, counted from the window's corner. to_texture: homography from pixels of the
+    window to texture pixels.
+    """
     x0, y0, x1, y1 = window
-    h, w = texture.shape[:2]
-    if (x1 - x0) * (y1 - y0) < 60 or min(h, w) <= 2:
-        fill(image, fixed(quad), cv2.mean(texture))
-        return
-    source = np.array([[0, h], [w, h], [w, 0], [0, 0]], np.float32) - 0.5
     part = image[y0:y1, x0:x1]
-    local = (quad - (x0, y0)).astype(np.float32)
-    matrix = cv2.getPerspectiveTransform(source, local)
-    laid = cv2.warpPerspective(texture, matrix, (x1 - x0, y1 - y0), borderMode=cv2.BORDER_REPLICATE)
+    laid = cv2.warpPerspective(texture, to_texture, (x1 - x0, y1 - y0), flags=_INVERSE,
+                               borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
     mask = np.zeros(part.shape[:2], np.uint8)
-    cv2.fillConvexPoly(mask, fixed(local), 255, cv2.LINE_8, FRACTION_BITS)
+    cv2.fillConvexPoly(mask, outline, 255, cv2.LINE_8, FRACTION_BITS)
     cv2.copyTo(laid, mask, part)
 
 
-def lay_disc(
-    image: np.ndarray,
-    picture: np.ndarray,
-    clear: np.ndarray,
-    window: list[int],
-    centre: np.ndarray,
-    right: np.ndarray,
-    up: np.ndarray,
-) -> None:
-    """Lays a premultiplied picture over the image, inside a whole-pixel window (x0, y0, x1, y1).
+def lay_disc(image: np.ndarray, sprite: np.ndarray, window: list[int], to_sprite: np.ndarray) -> None:
+    """Lays a leaf picture over the image, inside a whole-pixel window (x0, y0, x1, y1).
 
-    centre, right, up: pixels `[2]`; where the picture's middle lands, and its half axes.
-    clear: 255 where the picture is transparent, same shape as picture.
+    image: uint8 `[h, w, 4]` or `[h, w]`. sprite: `[n, n, 4]`, colours (for one channel, the first counts)
+    premultiplied by their coverage, and 255 - coverage. to_sprite: affine map `[2, 3]` from pixels of the
+    window to sprite pixels. Four channels, because OpenCV warps them faster than three, or than one twice.
     """
     x0, y0, x1, y1 = window
     if x1 <= x0 or y1 <= y0:
         return
-    half = picture.shape[0] / 2
-    ax, ay, bx, by = right[0] / half, right[1] / half, up[0] / half, up[1] / half
-    to_middle = half - 0.5
-    affine = np.array(
-        [
-            [ax, bx, centre[0] - x0 - (ax + bx) * to_middle],
-            [ay, by, centre[1] - y0 - (ay + by) * to_middle],
-        ]
-    )
-    size = (x1 - x0, y1 - y0)
-    laid = cv2.warpAffine(picture, affine, size)
-    keep = cv2.warpAffine(clear, affine, size, borderMode=cv2.BORDER_CONSTANT, borderValue=(255, 255, 255))
+    laid = cv2.warpAffine(sprite, to_sprite, (x1 - x0, y1 - y0), flags=_INVERSE,
+                          borderMode=cv2.BORDER_CONSTANT, borderValue=_CLEAR)  # fmt: skip
+    clear = cv2.extractChannel(laid, 3)
+    if image.ndim == 3:
+        clear = cv2.cvtColor(clear, cv2.COLOR_GRAY2RGBA)
+    else:
+        laid = cv2.extractChannel(laid, 0)
     part = image[y0:y1, x0:x1]
-    cv2.multiply(part, keep, dst=part, scale=1 / 255)
+    cv2.multiply(part, clear, dst=part, scale=1 / 255)
     cv2.add(part, laid, dst=part)
 
 
@@ -119,7 +108,7 @@ def add_light(image: np.ndarray, light: np.ndarray, quad: np.ndarray, gain: floa
 
 
 def add_glow(image: np.ndarray, glow: np.ndarray, centre: np.ndarray, radius: float) -> None:
-    """Adds a round glow (uint8 picture) around a pixel."""
+    """Adds a round glow (uint8 picture, same channels) around a pixel."""
     size = max(3, round(radius * 2))
     x0, y0 = np.round(centre - size / 2).astype(int)
     h, w = image.shape[:2]
@@ -132,17 +121,18 @@ def add_glow(image: np.ndarray, glow: np.ndarray, centre: np.ndarray, radius: fl
 
 
 def glow_picture(colour: tuple[int, int, int], size: int = 48) -> np.ndarray:
-    """A bright core with a wide faint halo, uint8 `[size, size, 3]`."""
+    """A bright core with a wide faint halo, uint8 `[size, size, 4]`."""
     y, x = (np.mgrid[0:size, 0:size] - (size - 1) / 2) / (size / 2)
     r = np.hypot(x, y)
     shape = np.clip(1.2 * np.exp(-((r / 0.16) ** 2)) + 0.22 * np.exp(-((r / 0.42) ** 2)), 0, 1)
     shape *= np.clip((1 - r) * 4, 0, 1)
     white = np.clip(shape - 0.75, 0, 1)[..., None] * 200
-    return np.clip(shape[..., None] * np.array(colour) + white, 0, 255).astype(np.uint8)
+    picture = np.clip(shape[..., None] * np.array(colour) + white, 0, 255).astype(np.uint8)
+    return cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA)
 
 
 def headlight_picture(size: int = 64) -> np.ndarray:
-    """Two overlapping cones, near end at the bottom, uint8 `[size, size, 3]`."""
+    """Two overlapping cones, near end at the bottom, uint8 `[size, size, 4]`."""
     v, u = np.mgrid[0:size, 0:size] / (size - 1)
     far = 1 - v  # 0 at the bumper
     light = np.zeros((size, size))
@@ -151,7 +141,7 @@ def headlight_picture(size: int = 64) -> np.ndarray:
         light += np.exp(-(((u - 0.5 - side * (1 + far)) / width) ** 2)) * np.clip(far * 9, 0, 1)
     light *= (1 - far) ** 1.2 / (1 + 2.5 * far)
     light = np.clip(light / light.max(), 0, 1)
-    return (light[..., None] * (255, 244, 214)).astype(np.uint8)
+    return cv2.cvtColor((light[..., None] * (255, 244, 214)).astype(np.uint8), cv2.COLOR_RGB2RGBA)
 
 
 def motion_blur(image: np.ndarray, move_px: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ is asked.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -191,7 +192,7 @@ class Drone:
         while len(self._history) < low + 2:
             self._step()
         a, b = self._history[low], self._history[low + 1]
-        part = float(np.clip((t_ns - low * STEP_NS) / STEP_NS, 0, 1))
+        part = min(max((t_ns - low * STEP_NS) / STEP_NS, 0.0), 1.0)
 
         fields = {name: getattr(a, name) * (1 - part) + getattr(b, name) * part for name in _FIELDS}
         return _State(**fields)
@@ -199,20 +200,22 @@ class Drone:
     def pose(self, t_ns: int) -> Pose:
         """The pose at a time in nanoseconds since the start (times before it give the first pose)."""
         s, t_s, plan = self._between(t_ns), t_ns / 1e9, self.plan
-        sway = 0.35 * plan.sway * np.array([w(t_s) for w in self._wind]) * (1, 1, 0.5)
-        shake = 0.055 * plan.sway * np.array([w(t_s) for w in self._shake])
-        x, y, z = s.position + sway
-        yaw = np.radians(s.vehicle_yaw)
-        forward = s.tilt[0] * np.sin(yaw) + s.tilt[1] * np.cos(yaw)
-        right = s.tilt[0] * np.cos(yaw) - s.tilt[1] * np.sin(yaw)
+        wind = [w(t_s) for w in self._wind]
+        shake = [0.055 * plan.sway * w(t_s) for w in self._shake]
+        gain = 0.35 * plan.sway
+        x, y, z = s.position.tolist()
+        x, y, z = x + gain * wind[0], y + gain * wind[1], z + 0.5 * gain * wind[2]
+        cos, sin = math.cos(math.radians(s.vehicle_yaw)), math.sin(math.radians(s.vehicle_yaw))
+        east, north = s.tilt.tolist()
+        forward, right = east * sin + north * cos, east * cos - north * sin
         return Pose(
-            t_ns, (float(x), float(y), float(z)), tuple(float(v) for v in s.velocity),  # type: ignore[arg-type]
-            float(np.degrees(np.arctan2(right, 9.81)) + 1.5 * plan.sway * self._wind[0](t_s)),
-            float(-np.degrees(np.arctan2(forward, 9.81)) + 1.5 * plan.sway * self._wind[1](t_s)),
+            t_ns, (x, y, z), tuple(s.velocity.tolist()),
+            math.degrees(math.atan2(right, 9.81)) + 1.5 * plan.sway * wind[0],
+            -math.degrees(math.atan2(forward, 9.81)) + 1.5 * plan.sway * wind[1],
             float(s.vehicle_yaw % 360),
-            float(0.6 * plan.sway * self._slow[3](t_s) + shake[2]),
+            0.6 * plan.sway * self._slow[3](t_s) + shake[2],
             float(s.camera_pitch + shake[1]), float((s.camera_yaw + shake[0]) % 360),
-            plan.home_lat_deg + float(y) / _EARTH_M_PER_DEG,
-            plan.home_lon_deg + float(x) / (_EARTH_M_PER_DEG * float(np.cos(np.radians(plan.home_lat_deg)))),
-            plan.home_alt_m + float(z),
+            plan.home_lat_deg + y / _EARTH_M_PER_DEG,
+            plan.home_lon_deg + x / (_EARTH_M_PER_DEG * math.cos(math.radians(plan.home_lat_deg))),
+            plan.home_alt_m + z,
         )  # fmt: skip

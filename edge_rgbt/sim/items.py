@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import cv2
@@ -13,54 +12,69 @@ from edge_rgbt.sim.drawing import FRACTION_BITS, fixed
 from edge_rgbt.sim.objects import Mover
 from edge_rgbt.sim.trees import SLICES
 
+_TEXTURED_PX = 60  # area of the window below which a face gets a plain colour
+_RING = np.linspace(0, 2 * np.pi, 16, endpoint=False)
+_RING_COS, _RING_SIN = np.cos(_RING)[:, None], np.sin(_RING)[:, None]
+
 
 @dataclass
 class FaceItem:
     """A vehicle or a person: convex polygons in drawing order.
 
-    polygons: `[n, k, 2]` pixels; roles `[n]`; normals `[n, 3]` in the world; base: ground xy;
-    shadow: outline on the ground in pixels.
+    box: bounds (x0, y0, x1, y1) in pixels. polygons: `[n, k, 2]` pixels; outlines: the same as `fixed` gives
+    them; roles `[n]`; normals `[n, 3]` in the world; base: ground xy; shadow: pixels of ground points whose
+    hull is the shadow, None for a camera that sees none.
     """
 
     depth: float
+    box: list[float]
     mover: Mover
     polygons: np.ndarray
+    outlines: np.ndarray
     roles: np.ndarray
     normals: np.ndarray
     base: np.ndarray
     height_px: float
-    shadow: np.ndarray
-    lamps: np.ndarray | None  # `[4, 2]`: head left and right, tail left and right
-    beam: np.ndarray | None  # ground quad lit by the headlights
+    shadow: np.ndarray | None
     facing: float  # cosine between forward and the direction to the camera
-
-    def bounds(self) -> np.ndarray:
-        points = self.polygons.reshape(-1, 2)
-        return np.concatenate([points.min(0), points.max(0)])
+    lamps: np.ndarray | None = None  # `[4, 2]`: head left and right, tail left and right
+    beam: np.ndarray | None = None  # ground quad lit by the headlights
 
     def add_to_mask(self, mask: np.ndarray, origin: np.ndarray, scale: float, value: int) -> None:
-        for polygon in self.polygons:
-            points = fixed((polygon - origin) * scale)
+        for points in fixed((self.polygons - origin) * scale):
             cv2.fillConvexPoly(mask, points, value, cv2.LINE_8, FRACTION_BITS)
 
 
 @dataclass
 class VisibleFace:
-    """One face of a building: its corners in pixels `[4, 2]`, and which size of its pictures fits."""
+    """One face of a building.
+
+    quad: its corners in pixels `[4, 2]`; outline: the same as `fixed` gives them, from the window's corner.
+    level: which size of its pictures fits. window: the whole pixels (x0, y0, x1, y1) it lies in.
+    to_texture: homography `[3, 3]` from pixels of the window to texture pixels.
+    """
 
     facade: Facade
     quad: np.ndarray
+    outline: np.ndarray
     level: int
+    window: list[int]
+    to_texture: np.ndarray
+
+    @property
+    def is_small(self) -> bool:
+        """True when a plain colour does."""
+        x0, y0, x1, y1 = self.window
+        return self.facade.plain or (x1 - x0) * (y1 - y0) < _TEXTURED_PX
 
 
 @dataclass
 class BuildingItem:
-    depth: float
-    faces: list[VisibleFace]
+    """box: bounds (x0, y0, x1, y1) in pixels."""
 
-    def bounds(self) -> np.ndarray:
-        points = np.concatenate([face.quad for face in self.faces])
-        return np.concatenate([points.min(0), points.max(0)])
+    depth: float
+    box: list[float]
+    faces: list[VisibleFace]
 
     def add_to_mask(self, mask: np.ndarray, origin: np.ndarray, scale: float, value: int) -> None:
         for face in self.faces:
@@ -72,35 +86,32 @@ class BuildingItem:
 class TreeItem:
     """A stack of discs.
 
-    centres, rights, ups: `[SLICES, 2]`, middle and half axes of each disc in pixels. windows: per disc the
-    window (x0, y0, x1, y1) inside the image, empty when x1 <= x0 or y1 <= y0. size_px: half size of
-    the widest.
+    box: bounds (x0, y0, x1, y1) in pixels. centres, rights, ups: `[SLICES, 2]`, middle and half axes of each
+    disc in pixels. trunk: `fixed` ends. windows: per disc the window (x0, y0, x1, y1) inside the image, empty
+    when x1 <= x0 or y1 <= y0. to_sprite: per disc the affine map `[2, 3]` from pixels of the window to pixels
+    of the leaf picture of size `mip`. size_px: half size of the widest.
     """
 
     depth: float
+    box: list[float]
     index: int
     species: int
     centres: np.ndarray
     rights: np.ndarray
     ups: np.ndarray
-    root: np.ndarray
+    trunk: list[list[int]]
     windows: list[list[int]]
+    to_sprite: np.ndarray
     size_px: float
+    mip: int
 
-    def levels(self) -> Iterable[int]:
-        return range(SLICES) if self.size_px > 40 else (0, 2, 4) if self.size_px > 13 else (1, 3)
-
-    def bounds(self) -> np.ndarray:
-        reach = np.abs(self.rights) + np.abs(self.ups)
-        return np.concatenate([(self.centres - reach).min(0), (self.centres + reach).max(0)])
+    def levels(self) -> tuple[int, ...]:
+        return tuple(range(SLICES)) if self.size_px > 40 else (0, 2, 4) if self.size_px > 13 else (1, 3)
 
     def add_to_mask(self, mask: np.ndarray, origin: np.ndarray, scale: float, value: int) -> None:
         """A canopy covers an ellipse of 0.84 of each disc, as its leaves do on average."""
-        turn = np.linspace(0, 2 * np.pi, 16, endpoint=False)
         for k in self.levels():
-            ring = self.centres[k] + 0.84 * (
-                np.cos(turn)[:, None] * self.rights[k] + np.sin(turn)[:, None] * self.ups[k]
-            )
+            ring = self.centres[k] + 0.84 * (_RING_COS * self.rights[k] + _RING_SIN * self.ups[k])
             cv2.fillConvexPoly(mask, fixed((ring - origin) * scale), value, cv2.LINE_8, FRACTION_BITS)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 
 import cv2
@@ -58,10 +59,12 @@ class SmoothSignal:
 
     def __init__(self, rng: np.random.Generator, slowest_s: float, fastest_s: float, terms: int = 5) -> None:
         periods = np.exp(np.linspace(np.log(slowest_s), np.log(fastest_s), terms))
-        self._omega = 2 * np.pi / (periods * rng.uniform(0.85, 1.15, terms))
-        self._phase = rng.uniform(0, 2 * np.pi, terms)
+        omega = 2 * np.pi / (periods * rng.uniform(0.85, 1.15, terms))
+        phase = rng.uniform(0, 2 * np.pi, terms)
         amplitude = (periods / periods.max()) ** 0.5
-        self._amplitude = amplitude / np.sqrt((amplitude**2).sum() / 2)
+        amplitude /= np.sqrt((amplitude**2).sum() / 2)
+        # plain floats: so few terms are summed several times faster without numpy
+        self._terms = list(zip(amplitude.tolist(), omega.tolist(), phase.tolist(), strict=True))
 
     def __call__(self, t_s: float) -> float:
-        return float((self._amplitude * np.sin(self._omega * t_s + self._phase)).sum())
+        return sum(a * math.sin(omega * t_s + phase) for a, omega, phase in self._terms)

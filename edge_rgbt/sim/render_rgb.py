@@ -12,7 +12,6 @@ from edge_rgbt.sim.drawing import (
     add_light,
     darken,
     fill,
-    fixed,
     glow_picture,
     headlight_picture,
     lay_disc,
@@ -58,7 +57,8 @@ class RgbRenderer:
         self._conditions = c
         self._seed = seed
         self._trees = trees
-        self._colours = {m.id: self._palette(m.id) for m in scene.movers}
+        self._colours = np.array([self._palette(m.id) for m in scene.movers]).reshape(-1, len(Role), 3)
+        self._bark = np.clip(np.array((84, 68, 52)) * c.light, 0, 255).tolist()
         rng = generator(seed, "rgb sensor")
         self._size = (intrinsics.width, intrinsics.height)
         self._vignette = _vignette(intrinsics, rng.uniform(0.08, 0.28), c.white_balance)
@@ -86,7 +86,7 @@ class RgbRenderer:
         return table
 
     def scene_image(self, view: View, t_s: float, items: list[Item], ground_blur: np.ndarray) -> np.ndarray:
-        """The scene before haze, lens and sensor."""
+        """The scene before haze, lens and sensor, RGB; it is drawn in four channels as GroundMap gives it."""
         image = self._ground.render(view)
         image = motion_blur(image, ground_blur)
         movers = [i for i in items if isinstance(i, FaceItem)]
@@ -96,64 +96,68 @@ class RgbRenderer:
             for item in movers:
                 if item.beam is not None and item.height_px > 4:
                     add_light(image, self._beam, item.beam, 3.0 if self._conditions.lamps else 0.45)
+        colours = iter(self._face_colours(movers))
         for item in items:
             if isinstance(item, FaceItem):
-                self._draw_mover(image, item)
+                for outline in item.outlines:
+                    fill(image, outline, next(colours))
             elif isinstance(item, TreeItem):
                 self._draw_tree(image, item)
             else:
                 self._draw_building(image, item)
         if self._conditions.headlights:
             self._draw_lamps(image, view, movers)
-        return image
+        return cv2.cvtColor(image, cv2.COLOR_RGBA2RGB)
 
     def _draw_shadow(self, image: np.ndarray, item: FaceItem) -> None:
-        if item.height_px < 5:
+        if item.height_px < 5 or item.shadow is None:
             return
         sun = self._conditions.sun is not None
         soften = 0 if item.height_px < 12 else 1 if sun else 2
-        darken(image, item.shadow, self._conditions.shadow if sun else 0.38, soften)
+        outline = cv2.convexHull(item.shadow.astype(np.float32))[:, 0]
+        darken(image, outline, self._conditions.shadow if sun else 0.38, soften)
 
-    def _draw_mover(self, image: np.ndarray, item: FaceItem) -> None:
+    def _face_colours(self, movers: list[FaceItem]) -> list[list[float]]:
+        """Colours of all polygons of the movers, in order, in the light where they stand."""
+        if not movers:
+            return []
         c = self._conditions
-        light = np.array(c.light) + self._scene.lamp_at(*item.base) * np.array([0.85, 0.68, 0.44])
+        counts = [len(item.roles) for item in movers]
+        roles = np.concatenate([item.roles for item in movers])
+        normals = np.concatenate([item.normals for item in movers])
+        light = np.tile(c.light, (len(movers), 1))
+        if c.lamps:
+            lamps = np.array([self._scene.lamp_at(*item.base) for item in movers])
+            light = light + lamps[:, None] * (0.85, 0.68, 0.44)
         if c.sun is not None:
-            shade = 0.60 + 0.48 * np.maximum(item.normals @ np.array(c.sun), 0)
+            shade = 0.60 + 0.48 * np.maximum(normals @ np.array(c.sun), 0)
         else:
-            shade = 0.66 + 0.32 * np.maximum(item.normals[:, 2], -0.3)
-        colours = self._colours[item.mover.id][item.roles] * shade[:, None] * light
-        glass = item.roles == Role.GLASS  # glass mirrors the sky
-        colours[glass] += np.maximum(item.normals[glass, 2:3], 0) * 60 * np.array(c.light)
-        if c.headlights and item.mover.is_vehicle and not item.mover.parked:
-            colours[item.roles == Role.HEADLAMP] = (255, 248, 225)
-            colours[item.roles == Role.TAILLAMP] = (225, 40, 30)
-        values = np.clip(colours, 0, 255).tolist()
-        for polygon, colour in zip(fixed(item.polygons), values, strict=True):
-            fill(image, polygon, colour)
+            shade = 0.66 + 0.32 * np.maximum(normals[:, 2], -0.3)
+        colours = self._colours[np.repeat([item.mover.id for item in movers], counts), roles]
+        colours *= shade[:, None] * np.repeat(light, counts, axis=0)
+        glass = roles == Role.GLASS  # glass mirrors the sky
+        colours[glass] += np.maximum(normals[glass, 2:3], 0) * 60 * np.array(c.light)
+        if c.headlights:
+            lit = np.repeat([item.mover.is_vehicle and not item.mover.parked for item in movers], counts)
+            colours[lit & (roles == Role.HEADLAMP)] = (255, 248, 225)
+            colours[lit & (roles == Role.TAILLAMP)] = (225, 40, 30)
+        return np.clip(colours, 0, 255).tolist()
 
     def _draw_tree(self, image: np.ndarray, item: TreeItem) -> None:
-        size = item.size_px
-        mip = 0 if size > 56 else 1 if size > 24 else 2
-        bark = np.clip(np.array((84, 68, 52)) * self._conditions.light, 0, 255).tolist()
-        low = item.centres[0]
-        root, crown = fixed(np.stack([item.root, low])).tolist()
-        cv2.line(image, root, crown, bark, max(1, int(size / 18)), cv2.LINE_AA, FRACTION_BITS)
+        root, crown = item.trunk
+        cv2.line(image, root, crown, self._bark, max(1, int(item.size_px / 18)), cv2.LINE_AA, FRACTION_BITS)
         for level in item.levels():
-            picture, clear = self._trees.sprites[item.species][level][mip]
-            lay_disc(
-                image,
-                picture,
-                clear,
-                item.windows[level],
-                item.centres[level],
-                item.rights[level],
-                item.ups[level],
-            )
+            sprite = self._trees.sprites[item.species][level][item.mip]
+            lay_disc(image, sprite, item.windows[level], item.to_sprite[level])
 
     def _draw_building(self, image: np.ndarray, item: BuildingItem) -> None:
         for face in item.faces:
-            pictures = face.facade.rgb
-            textured_quad(image, pictures[min(max(face.level, 0), len(pictures) - 1)], face.quad)
+            if face.is_small:
+                x0, y0, x1, y1 = face.window
+                fill(image[y0:y1, x0:x1], face.outline, face.facade.rgb_mean)
+            else:
+                picture = face.facade.rgb[face.level]
+                textured_quad(image, picture, face.outline, face.window, face.to_texture)
 
     def _draw_lamps(self, image: np.ndarray, view: View, movers: list[FaceItem]) -> None:
         strong = 1.0 if self._conditions.lamps else 0.55

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from edge_rgbt.sim.camera_model import Intrinsics, View
-from edge_rgbt.sim.drawing import fill, fixed, lay_disc, motion_blur, textured_quad
+from edge_rgbt.sim.drawing import fill, lay_disc, motion_blur, textured_quad
 from edge_rgbt.sim.ground import GroundMap
 from edge_rgbt.sim.heat import STEP_K, step_values, to_steps
 from edge_rgbt.sim.items import BuildingItem, FaceItem, Item, TreeItem
@@ -36,7 +36,7 @@ class TirRenderer:
         canopy = 2.0 * max(c.heat, 0) - (0.5 if c.heat >= 0 else c.heat * 5.0)
         self._canopy = float(canopy + rng.normal(0, 0.4)) * c.thermal_contrast
         self._leaves = self._warm_leaves(trees)
-        self._heat = {m.id: self._palette(m.id) for m in scene.movers}
+        self._heat = np.array([self._palette(m.id) for m in scene.movers]).reshape(-1, len(Role))
         h, w = intrinsics.height, intrinsics.width
         noise_k = c.thermal_noise_k
         noise = rng.normal(0, noise_k, (h + 64, w + 64)) + rng.normal(0, 0.25 * noise_k, (h + 64, 1))
@@ -87,9 +87,11 @@ class TirRenderer:
         ground = self._ground.render(view)
         before = to_steps(ground)
         image = before.copy()
+        values = iter(self._face_steps([i for i in items if isinstance(i, FaceItem)]))
         for item in items:
             if isinstance(item, FaceItem):
-                self._draw_mover(image, item)
+                for outline in item.outlines:
+                    fill(image, outline, next(values))
             elif isinstance(item, TreeItem):
                 self._draw_tree(image, item)
             else:
@@ -97,33 +99,27 @@ class TirRenderer:
         change = cv2.subtract(image, before, dtype=cv2.CV_32F)
         return cv2.scaleAdd(change, STEP_K, ground)
 
-    def _draw_mover(self, image: np.ndarray, item: FaceItem) -> None:
+    def _face_steps(self, movers: list[FaceItem]) -> list[float]:
+        """Heat of all polygons of the movers, in order, in steps."""
+        if not movers:
+            return []
         c = self._conditions
-        kelvin = self._heat[item.mover.id][item.roles]
-        if c.sun is not None and item.mover.is_vehicle:
-            kelvin = kelvin + (
-                5.0 * max(c.heat, 0) * c.thermal_contrast * np.maximum(item.normals @ np.array(c.sun), 0)
-            )
-        values = step_values(kelvin).tolist()
-        for polygon, value in zip(fixed(item.polygons), values, strict=True):
-            fill(image, polygon, (value,))
+        counts = [len(item.roles) for item in movers]
+        roles = np.concatenate([item.roles for item in movers])
+        kelvin = self._heat[np.repeat([item.mover.id for item in movers], counts), roles]
+        if c.sun is not None:
+            facing = np.maximum(np.concatenate([item.normals for item in movers]) @ np.array(c.sun), 0)
+            vehicle = np.repeat([item.mover.is_vehicle for item in movers], counts)
+            kelvin = kelvin + 5.0 * max(c.heat, 0) * c.thermal_contrast * facing * vehicle
+        return step_values(kelvin).tolist()
 
     def _draw_tree(self, image: np.ndarray, item: TreeItem) -> None:
-        mip = 0 if item.size_px > 56 else 1 if item.size_px > 24 else 2
         for level in (0, 2, 4) if item.size_px > 30 else (1, 3):
-            picture, clear = self._leaves[item.species][level][mip]
-            lay_disc(
-                image,
-                picture,
-                clear,
-                item.windows[level],
-                item.centres[level],
-                item.rights[level],
-                item.ups[level],
-            )
+            sprite = self._leaves[item.species][level][item.mip]
+            lay_disc(image, sprite, item.windows[level], item.to_sprite[level])
 
-    def _warm_leaves(self, trees: TreeBank) -> list[list[list[tuple[np.ndarray, np.ndarray]]]]:
-        """The leaf pictures of the bank as heat: [species][level][size] -> (premultiplied steps, clear)."""
+    def _warm_leaves(self, trees: TreeBank) -> list[list[list[np.ndarray]]]:
+        """The leaf pictures of the bank as heat: steps in the first channel, 255 - coverage in the last."""
         contrast = self._conditions.thermal_contrast
         bank = []
         for covers, grains in zip(trees.covers, trees.grains, strict=True):
@@ -132,15 +128,20 @@ class TirRenderer:
                 row = []
                 for cover, grain in zip(covers[level], grains[level], strict=True):
                     steps = step_values(self._canopy + (0.3 * level + 0.55 * grain) * contrast)
-                    row.append((np.round(steps * (cover / 255)).astype(np.uint8), 255 - cover))
+                    heat = np.round(steps * (cover / 255)).astype(np.uint8)
+                    row.append(np.dstack([heat, heat, heat, 255 - cover]))
                 rows.append(row)
             bank.append(rows)
         return bank
 
     def _draw_building(self, image: np.ndarray, item: BuildingItem) -> None:
         for face in item.faces:
-            pictures = face.facade.heat
-            textured_quad(image, pictures[min(max(face.level, 0), len(pictures) - 1)], face.quad)
+            if face.is_small:
+                x0, y0, x1, y1 = face.window
+                fill(image[y0:y1, x0:x1], face.outline, face.facade.heat_mean)
+            else:
+                picture = face.facade.heat[face.level]
+                textured_quad(image, picture, face.outline, face.window, face.to_texture)
 
     def finish(self, kelvin: np.ndarray, t_ns: int, blur: np.ndarray) -> np.ndarray:
         """Optics, fixed pattern, noise and counts."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -53,6 +54,11 @@ class Rig:
     nominal_error_rad: tuple[float, float, float]
     tir_exposure_s: float
 
+    @cached_property
+    def mount(self) -> np.ndarray:
+        """The turn as a rotation `[3, 3]`."""
+        return small_rotation(*self.mount_rad)
+
 
 def make_world(seed: int, preset: str | None, seconds: float, target_kind: str | None = None) -> World:
     """Builds the world of a seed. Raises UsageError for an unknown preset or kind."""
@@ -83,6 +89,7 @@ class Scenario:
         self.world, self.rig, self.seconds, self.steering = world, rig, seconds, steering
         self.seed = world.seed
         self.conditions = world.conditions
+        self._held: dict[Modality, tuple[tuple[int, bytes, bytes], list[Item]]] = {}
         self.drone = self._take_off(plan)
         self._rgb = RgbRenderer(world.scene, world.ground_rgb, world.trees, rig.rgb, world.seed)
         self._tir = TirRenderer(world.scene, world.ground_heat, world.trees, rig.tir, world.seed)
@@ -133,21 +140,19 @@ class Scenario:
         position = np.array(pose.position)
         if modality is Modality.RGB:
             return View(self.rig.rgb, position, turn)
-        return View(
-            self.rig.tir, position + turn[0] * TIR_BASELINE_M, small_rotation(*self.rig.mount_rad) @ turn
-        )
+        return View(self.rig.tir, position + turn[0] * TIR_BASELINE_M, self.rig.mount @ turn)
 
     def nominal_registration(self) -> np.ndarray:
         """Homography `[3, 3]` thermal px -> RGB px as a calibration would give it: right for far ground,
         but for the rig's residual error."""
-        turn = small_rotation(*self.rig.nominal_error_rad) @ small_rotation(*self.rig.mount_rad)
+        turn = small_rotation(*self.rig.nominal_error_rad) @ self.rig.mount
         matrix = self.rig.rgb.matrix @ turn.T @ np.linalg.inv(self.rig.tir.matrix)
         return matrix / matrix[2, 2]
 
     def render_rgb(self, t_ns: int, hide: frozenset[int] = frozenset()) -> np.ndarray:
         """The visible image, uint8 RGB `[H, W, 3]`. hide: ids of objects to leave out."""
         view = self.view(t_ns, Modality.RGB)
-        items = self.world.scene.items(view, t_ns / 1e9, hide)
+        items = self._items(view, t_ns, Modality.RGB, hide)
         ground_blur, target_blur = self._blurs(t_ns, self.conditions.exposure_s, Modality.RGB)
         image = self._rgb.scene_image(view, t_ns / 1e9, items, ground_blur - target_blur)
         return self._rgb.finish(image, view, t_ns, target_blur)
@@ -155,9 +160,22 @@ class Scenario:
     def render_tir(self, t_ns: int, hide: frozenset[int] = frozenset()) -> np.ndarray:
         """The thermal image, uint16 raw counts `[H, W]`. hide: ids of objects to leave out."""
         view = self.view(t_ns, Modality.TIR)
-        items = self.world.scene.items(view, t_ns / 1e9, hide)
+        items = self._items(view, t_ns, Modality.TIR, hide)
         _, target_blur = self._blurs(t_ns, self.rig.tir_exposure_s, Modality.TIR)
         return self._tir.finish(self._tir.scene_image(view, items), t_ns, target_blur)
+
+    def _items(
+        self, view: View, t_ns: int, modality: Modality, hide: frozenset[int] = frozenset()
+    ) -> list[Item]:
+        """What a camera has in view. The last answer is held: the truth is asked right after the image."""
+        if hide:
+            return self.world.scene.items(view, t_ns / 1e9, hide, marks=modality is Modality.RGB)
+        key = (t_ns, view.position.tobytes(), view.rotation.tobytes())
+        held = self._held.get(modality)
+        if held is None or held[0] != key:
+            held = (key, self.world.scene.items(view, t_ns / 1e9, marks=modality is Modality.RGB))
+            self._held[modality] = held
+        return held[1]
 
     def _blurs(self, t_ns: int, exposure_s: float, modality: Modality) -> tuple[np.ndarray, np.ndarray]:
         """Moves in pixels `[2]` of the ground at the target, and of the target, while the shutter is open."""
@@ -174,7 +192,7 @@ class Scenario:
     def object_truths(self, t_ns: int, modality: Modality, parked: bool = True) -> list[Truth]:
         """The truth about every object whose box touches the image (and always the target), target first."""
         view = self.view(t_ns, modality)
-        items = self.world.scene.items(view, t_ns / 1e9)
+        items = self._items(view, t_ns, modality)
         nearest: dict[int, FaceItem] = {}
         for item in items:
             if isinstance(item, FaceItem) and (parked or not item.mover.parked):
@@ -192,7 +210,7 @@ class Scenario:
     def truth(self, t_ns: int, modality: Modality) -> Truth:
         """The truth about the target."""
         view = self.view(t_ns, modality)
-        items = self.world.scene.items(view, t_ns / 1e9)
+        items = self._items(view, t_ns, modality)
         target = self.world.target_id
         own = [i for i in items if isinstance(i, FaceItem) and i.mover.id == target]
         item = min(own, key=lambda i: i.depth) if own else None
@@ -213,7 +231,7 @@ class Scenario:
         box = full = None
         seen = 0.0
         if item is not None:
-            bounds = item.bounds()
+            bounds = np.array(item.box)
             box = clipped(bounds, view.intrinsics)
             full = Box(*(float(v) for v in (*(bounds[:2] + 0.5), *(bounds[2:] - bounds[:2]))))
             seen = visibility(item, items, view.intrinsics) if box is not None else 0.0

@@ -2,38 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import cv2
 import numpy as np
 
-from edge_rgbt.sim.buildings import make_facades
+from edge_rgbt.sim.buildings import Facade, make_facades
 from edge_rgbt.sim.camera_model import View
 from edge_rgbt.sim.conditions import Conditions
-from edge_rgbt.sim.items import BuildingItem, FaceItem, Item, TreeItem, VisibleFace, capsules
+from edge_rgbt.sim.crowd import Crowd
+from edge_rgbt.sim.drawing import fixed
+from edge_rgbt.sim.items import BuildingItem, FaceItem, Item, TreeItem, VisibleFace
 from edge_rgbt.sim.layout import PERIOD_M, Layout
-from edge_rgbt.sim.meshes import Mesh, bicycle_tubes, person_limbs, vehicle_mesh
 from edge_rgbt.sim.objects import Mover
-from edge_rgbt.sim.trees import HEIGHTS, RADII, SLICES, Forest
+from edge_rgbt.sim.trees import HEIGHTS, RADII, SLICES, SPRITE_PX, Forest
 
 SHIFTS = np.array([[i, j] for i in (-1, 0, 1) for j in (-1, 0, 1)]) * PERIOD_M
 FARTHEST_M = 420.0
-
-
-@dataclass
-class _Shape:
-    """A mover's points in the world before projection: faces or limbs `[n, k, 3]`; shadow, lamps, beam."""
-
-    mover: Mover
-    base: np.ndarray
-    turn: np.ndarray
-    distance: float
-    height_px: float
-    solid: np.ndarray
-    roles: np.ndarray
-    normals: np.ndarray
-    radii: np.ndarray | None
-    extras: list[np.ndarray]
 
 
 class Scene:
@@ -51,8 +33,7 @@ class Scene:
         self._tracks = np.array([movers[k].track for k in self._moving])  # all sampled alike
         self._still = np.array([m.track[0] for m in movers])
         self._mover_reach = np.array([m.look.size[0] for m in movers]) + 2
-        self._meshes: dict[int, Mesh] = {m.id: vehicle_mesh(m) for m in movers if m.is_vehicle}
-        self._bicycle = bicycle_tubes()
+        self._crowd = Crowd(movers, conditions)
         self._place_buildings(layout, seed)
 
     def _place_buildings(self, layout: Layout, seed: int) -> None:
@@ -67,7 +48,7 @@ class Scene:
             self._facades += faces
         self._face_quads = np.array([f.quad for f in self._facades]).reshape(-1, 4, 3)
         self._face_normals = np.array([f.normal for f in self._facades]).reshape(-1, 3)
-        self._face_texels = np.array([f.rgb[0].shape[1] for f in self._facades])
+        self._face_sizes = np.array([_sizes(f) for f in self._facades]).reshape(-1, 3, 2)
 
     def rows(self, t_s: float) -> np.ndarray:
         """Where every mover is: `[movers, 5]`, rows as in Mover."""
@@ -98,7 +79,11 @@ class Scene:
             return np.zeros(0, int), np.zeros((0, 2))
         low, high = view.footprint(FARTHEST_M)
         home = np.floor((view.position[:2] - xy) / PERIOD_M + 0.5) * PERIOD_M + xy
-        spots = home[:, None, :] + SHIFTS  # [n, 9, 2]
+        # home lies within half a period of the camera, so few of its copies can be in view
+        room, half = reach.max(), PERIOD_M / 2
+        centres = view.position[:2] + SHIFTS
+        shifts = SHIFTS[((centres + half > low - room) & (centres - half < high + room)).all(1)]
+        spots = home[:, None, :] + shifts  # [n, copies, 2]
         room = reach[:, None, None]
         index, copy = np.nonzero(((spots > low - room) & (spots < high + room)).all(-1))
         spots, reach = spots[index, copy], reach[index]
@@ -111,108 +96,27 @@ class Scene:
         ok &= np.abs(camera[:, 1] * scale) < k.height / 2 + margin
         return index[ok], spots[ok]
 
-    def items(self, view: View, t_s: float, hide: frozenset[int] = frozenset()) -> list[Item]:
-        """All items in view at a time, far to near. hide: ids of movers to leave out."""
+    def items(
+        self, view: View, t_s: float, hide: frozenset[int] = frozenset(), marks: bool = True
+    ) -> list[Item]:
+        """All items in view at a time, far to near. hide: ids of movers to leave out. marks: see Crowd."""
         found: list[Item] = [
             *self._tree_items(view),
             *self._building_items(view),
-            *self.mover_items(view, t_s, hide),
+            *self.mover_items(view, t_s, hide, marks),
         ]
         found.sort(key=lambda item: -item.depth)
         return found
 
-    def mover_items(self, view: View, t_s: float, hide: frozenset[int] = frozenset()) -> list[FaceItem]:
+    def mover_items(
+        self, view: View, t_s: float, hide: frozenset[int] = frozenset(), marks: bool = True
+    ) -> list[FaceItem]:
         rows = self.rows(t_s)
         index, spots = self.near(view, rows[:, :2], self._mover_reach)
-        shapes = [
-            self._shape(view, self.movers[i], rows[i], xy)
-            for i, xy in zip(index.tolist(), spots, strict=True)
-            if i not in hide
-        ]
-        if not shapes:
-            return []
-        points = [part.reshape(-1, 3) for s in shapes for part in (s.solid, *s.extras)]
-        pixels, depths = view.project(np.concatenate(points))  # one projection for all is much faster
-        items, at = [], 0
-        for shape in shapes:
-            parts, spans = [], []
-            for part in (shape.solid, *shape.extras):
-                count = part.size // 3
-                parts.append(pixels[at : at + count].reshape(*part.shape[:-1], 2))
-                spans.append(depths[at : at + count].reshape(part.shape[:-1]))
-                at += count
-            items.append(self._face_item(view, shape, parts, spans[0]))
-        return items
-
-    def _shape(self, view: View, mover: Mover, row: np.ndarray, xy: np.ndarray) -> _Shape:
-        c, s = float(np.cos(row[2])), float(np.sin(row[2]))
-        turn = np.array([[c, s, 0], [-s, c, 0], [0, 0, 1.0]])
-        base = np.array([xy[0], xy[1], 0.0])
-        length, width, height = mover.look.size
-        offset = view.position - base
-        distance = float(np.sqrt(offset[0] ** 2 + offset[1] ** 2 + (offset[2] - height / 2) ** 2))
-        height_px = view.intrinsics.focal_px * height / distance
-        extras = [self._shadow_outline(mover, turn, base)]
-        if not mover.is_vehicle:
-            local, radii, roles = person_limbs(mover, float(row[4]), float(row[3]))
-            side = local[:7, :, 1].mean(1) * (1 if turn[1] @ offset > 0 else -1)
-            order = np.concatenate([np.argsort(side, kind="stable"), np.arange(7, len(roles))])
-            local, radii, roles = local[order], radii[order], roles[order]
-            if mover.kind == "cyclist" and height_px > 10:
-                parts = zip(self._bicycle, (local, radii, roles), strict=True)
-                local, radii, roles = (np.concatenate(part) for part in parts)
-            normals = np.tile((0.0, 0.0, 0.6), (len(roles), 1))
-            return _Shape(
-                mover, base, turn, distance, height_px, local @ turn + base, roles, normals, radii, extras
-            )
-        if not mover.parked and self.conditions.headlights:
-            half = length / 2
-            spots = np.array([[half, 0.35 * width, 0.65], [half, -0.35 * width, 0.65],
-                              [-half, 0.38 * width, 0.75], [-half, -0.38 * width, 0.75]])  # fmt: skip
-            near, far = half + 0.4, half + 22
-            beam = np.array([[near, 5.5, 0], [near, -5.5, 0], [far, -5.5, 0], [far, 5.5, 0]])
-            extras += [spots @ turn + base, beam @ turn + base]
-        mesh = self._meshes[mover.id]
-        eye = turn @ offset
-        seen = ((eye - mesh.centres) * mesh.normals).sum(1) > 0
-        if height_px < 9:
-            seen &= ~mesh.detail
-        index = np.nonzero(seen)[0]
-        if len(mesh.part_centres) > 2:  # several parts stand on the first: far ones first
-            away = -np.linalg.norm(mesh.part_centres - eye, axis=1)
-            away[0] = -1e9
-            index = index[np.argsort(away[mesh.part[index]], kind="stable")]
-        return _Shape(
-            mover, base, turn, distance, height_px, mesh.quads[index] @ turn + base,
-            mesh.roles[index], mesh.normals[index] @ turn, None, extras,
-        )  # fmt: skip
-
-    def _shadow_outline(self, mover: Mover, turn: np.ndarray, base: np.ndarray) -> np.ndarray:
-        """Ground points `[4 or 8, 3]` whose hull is the shadow."""
-        length, width, height = mover.look.size
-        sun = self.conditions.sun
-        grow = 0.12 if mover.is_vehicle else -0.1
-        x, y = length / 2 + grow, width / 2 + grow
-        foot = np.array([[x, y, 0], [-x, y, 0], [-x, -y, 0], [x, -y, 0]]) @ turn + base
-        if sun is None:
-            return foot
-        top = (foot - base) * 0.75 + base
-        top[:, 0] -= min(height, 3.2) * sun[0] / sun[2]
-        top[:, 1] -= min(height, 3.2) * sun[1] / sun[2]
-        return np.concatenate([foot, top])
-
-    def _face_item(self, view: View, shape: _Shape, parts: list[np.ndarray], depths: np.ndarray) -> FaceItem:
-        polygons = parts[0]
-        if shape.radii is not None:
-            polygons = capsules(polygons, shape.radii * view.intrinsics.focal_px / depths.mean(1))
-        forward = shape.turn[0]
-        facing = float(forward @ (view.position - shape.base) / max(shape.distance, 1.0))
-        lamps, beam = parts[2:4] if len(parts) > 2 else (None, None)
-        shadow = cv2.convexHull(parts[1].astype(np.float32))[:, 0].astype(float)
-        return FaceItem(
-            shape.distance, shape.mover, polygons, shape.roles, shape.normals, shape.base[:2],
-            shape.height_px, shadow, lamps, beam, facing,
-        )  # fmt: skip
+        if hide:
+            keep = ~np.isin(index, list(hide))
+            index, spots = index[keep], spots[keep]
+        return self._crowd.items(view, rows, index, spots, marks)
 
     def _building_items(self, view: View) -> list[BuildingItem]:
         index, spots = self.near(view, self._building_xy, self._building_reach)
@@ -220,24 +124,43 @@ class Scene:
             return []
         shifts = np.column_stack([spots - self._building_xy[index], np.zeros(len(index))])
         faces = np.concatenate([self._facade_of[i] for i in index])
-        owner = np.concatenate([np.full(len(self._facade_of[i]), n) for n, i in enumerate(index)])
+        owner = np.repeat(np.arange(len(index)), [len(self._facade_of[i]) for i in index])
         quads = self._face_quads[faces] + shifts[owner][:, None]
         turned = ((view.position - quads[:, 0]) * self._face_normals[faces]).sum(1) > 0
+        faces, owner, quads = faces[turned], owner[turned], quads[turned]
         pixels, depth = view.project(quads)
-        low, high = pixels.min(1), pixels.max(1)
-        k = view.intrinsics
-        inside = (high > -1).all(1) & (low[:, 0] < k.width + 1) & (low[:, 1] < k.height + 1)
-        keep = np.nonzero(turned & inside & (depth.min(1) > 2))[0]
-        edges = pixels[:, 1:] - pixels[:, :-1]
-        width = np.maximum(np.sqrt((edges[:, 0::2] ** 2).sum(-1)).max(1), 1.0)
-        levels = np.round(np.log2(self._face_texels[faces] / width)).astype(int)
-        groups: dict[int, list[VisibleFace]] = {}
-        for f in keep.tolist():
-            face = VisibleFace(self._facades[faces[f]], pixels[f], int(levels[f]))
-            groups.setdefault(int(owner[f]), []).append(face)
-        middles = np.column_stack([spots, np.zeros(len(spots))])
-        distance = np.linalg.norm(view.position - middles, axis=1)
-        return [BuildingItem(float(distance[n]), found) for n, found in groups.items()]
+        limit = np.array([view.intrinsics.width, view.intrinsics.height])
+        low = np.clip(np.floor(pixels.min(1)).astype(int) - 1, 0, limit)
+        high = np.clip(np.ceil(pixels.max(1)).astype(int) + 2, 0, limit)
+        keep = np.nonzero((high > low).all(1) & (depth.min(1) > 2))[0]
+        if not len(keep):
+            return []
+        faces, owner, quads, pixels = faces[keep], owner[keep], quads[keep], pixels[keep]
+        low, high = low[keep], high[keep]
+        sides = pixels[:, 1:] - pixels[:, :-1]
+        width = np.maximum(np.sqrt((sides[:, 0::2] ** 2).sum(-1)).max(1), 1.0)
+        sizes = self._face_sizes[faces]
+        levels = np.clip(np.round(np.log2(sizes[:, 0, 0] / width)), 0, 2).astype(int)
+        to_texture = _texture_maps(view, quads, sizes[np.arange(len(faces)), levels], low)
+        outlines = fixed(pixels - low[:, None])
+        windows = np.concatenate([low, high], 1).tolist()
+        bounds = np.concatenate([pixels.min(1), pixels.max(1)], 1)
+        starts = np.nonzero(np.diff(owner, prepend=-1))[0]
+        boxes = np.concatenate(
+            [np.minimum.reduceat(bounds[:, :2], starts), np.maximum.reduceat(bounds[:, 2:], starts)], 1
+        ).tolist()
+        distance = np.sqrt(((view.position[:2] - spots) ** 2).sum(1) + view.position[2] ** 2).tolist()
+        ends = [*starts[1:].tolist(), len(faces)]
+        found = []
+        for a, b, box in zip(starts.tolist(), ends, boxes, strict=True):
+            group = [
+                VisibleFace(
+                    self._facades[faces[f]], pixels[f], outlines[f], int(levels[f]), windows[f], to_texture[f]
+                )
+                for f in range(a, b)
+            ]
+            found.append(BuildingItem(distance[owner[a]], box, group))
+        return found
 
     def _tree_items(self, view: View) -> list[TreeItem]:
         forest = self.forest
@@ -260,17 +183,56 @@ class Scene:
         distance = np.linalg.norm(view.position - points[:, 2, 0], axis=1) - 0.7 * radius
         middles = pixels[:, :, 0]
         rights, ups = pixels[:, :, 1] - middles, pixels[:, :, 2] - middles
-        reach = np.abs(rights) + np.abs(ups)
+        reach = np.sqrt(rights**2 + ups**2)  # of the ellipse with these half axes along x and y
+        box = np.concatenate([(middles - reach).min(1), (middles + reach).max(1)], 1).tolist()
         limit = np.array([view.intrinsics.width, view.intrinsics.height])
         low = np.clip(np.floor(middles - reach).astype(int), 0, limit)
         high = np.clip(np.ceil(middles + reach).astype(int) + 1, 0, limit)
         windows = np.concatenate([low, high], -1).tolist()
         seen = np.nonzero((high > low).all(-1).any(-1))[0]
-        sizes = reach[:, 1].max(-1)
+        sizes = (np.abs(rights[:, 1]) + np.abs(ups[:, 1])).max(-1)
+        mips = np.where(sizes > 56, 0, np.where(sizes > 24, 1, 2))
+        to_sprite = _sprite_maps(middles - low, rights, ups, (SPRITE_PX >> mips) / 2)
+        trunks = fixed(np.stack([root, middles[:, 0]], 1)).tolist()
         return [
             TreeItem(
-                float(distance[k]), int(index[k]), int(forest.species[index[k]]), middles[k], rights[k],
-                ups[k], root[k], windows[k], float(sizes[k]),
+                float(distance[k]), box[k], int(index[k]), int(forest.species[index[k]]), middles[k],
+                rights[k], ups[k], trunks[k], windows[k], to_sprite[k], float(sizes[k]), int(mips[k]),
             )
-            for k in seen
+            for k in seen.tolist()
         ]  # fmt: skip
+
+
+def _sizes(facade: Facade) -> list[tuple[int, int]]:
+    """Width and height of a facade's pictures, fine to coarse; the last one stands for what is missing."""
+    sizes = [(picture.shape[1], picture.shape[0]) for picture in facade.rgb]
+    return (sizes + [sizes[-1]] * 2)[:3]
+
+
+def _texture_maps(view: View, quads: np.ndarray, sizes: np.ndarray, corners: np.ndarray) -> np.ndarray:
+    """Homographies `[f, 3, 3]` from pixels, counted from `corners` `[f, 2]`, to texture pixels of flat
+    rectangles `[f, 4, 3]` in the world that carry pictures of `sizes` (width, height)."""
+    across = (quads[:, 1] - quads[:, 0]) / sizes[:, :1]
+    down = (quads[:, 0] - quads[:, 3]) / sizes[:, 1:]
+    first = quads[:, 3] + 0.5 * (across + down) - view.position  # the middle of the first texel
+    plane = np.stack([across, down, first], -1)
+    camera = np.tile(view.intrinsics.matrix, (len(quads), 1, 1))
+    camera[:, :2, 2] -= corners
+    to_pixels = camera @ (view.rotation @ plane)
+    flat = np.abs(np.linalg.det(to_pixels)) < 1e-9  # a gable's pointed quad; it is filled, not textured
+    to_pixels[flat] = np.eye(3)
+    return np.linalg.inv(to_pixels)
+
+
+def _sprite_maps(middles: np.ndarray, rights: np.ndarray, ups: np.ndarray, half: np.ndarray) -> np.ndarray:
+    """Affine maps `[n, SLICES, 2, 3]` from pixels to leaf pictures of half size `half` `[n]`.
+
+    middles, rights, ups: `[n, SLICES, 2]`, where the picture's middle lands and its half axes.
+    """
+    scale = half[:, None] / (rights[..., 0] * ups[..., 1] - rights[..., 1] * ups[..., 0])
+    maps = np.empty((*scale.shape, 2, 3))
+    maps[..., 0, 0], maps[..., 0, 1] = ups[..., 1] * scale, -ups[..., 0] * scale
+    maps[..., 1, 0], maps[..., 1, 1] = -rights[..., 1] * scale, rights[..., 0] * scale
+    maps[..., 2] = (half - 0.5)[:, None, None]
+    maps[..., 2] -= (maps[..., :2] * middles[..., None, :]).sum(-1)
+    return maps

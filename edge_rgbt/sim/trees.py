@@ -18,13 +18,13 @@ LEAVES = ((70, 96, 44), (58, 84, 48), (98, 108, 52))
 class TreeBank:
     """Leaf pictures for every species and height, in three sizes.
 
-    sprites: (picture premultiplied by its coverage, 255 - coverage) as uint8 `[n, n, 3]`; covers: coverage,
+    sprites: uint8 `[n, n, 4]`, colour premultiplied by its coverage, and 255 - coverage; covers: coverage,
     uint8; grains: the leaves' texture, float32, about zero. Each as [species][level][size].
     """
 
     def __init__(self, seed: int, light: np.ndarray, sun: tuple[float, float, float] | None) -> None:
         rng = generator(seed, "leaves")
-        self.sprites: list[list[list[tuple[np.ndarray, np.ndarray]]]] = []
+        self.sprites: list[list[list[np.ndarray]]] = []
         self.covers: list[list[list[np.ndarray]]] = []
         self.grains: list[list[list[np.ndarray]]] = []
         direct = 0.0 if sun is None else 0.38
@@ -38,6 +38,7 @@ class TreeBank:
                 leaves = fractal_noise(rng, SPRITE_PX, 24, 3, 1.0)
                 edge = 0.86 - reach + 0.13 * clumps + 0.07 * leaves
                 alpha = np.clip(edge * 7, 0, 1) * np.clip(1.6 + 1.1 * (clumps + 0.6 * leaves), 0, 1)
+                alpha *= np.clip((1 - reach) * 12, 0, 1)  # nothing outside the disc: windows end there
                 shade = 0.42 + 0.13 * level + 0.10 * clumps + 0.12 * leaves
                 if sun is not None:  # the side towards the sun is lit
                     shade = shade + direct * (xx * sun[0] + yy * sun[1] + 0.3) * (0.5 + 0.12 * level)
@@ -48,7 +49,7 @@ class TreeBank:
                     p = cv2.resize((picture * alpha[..., None]).astype(np.float32), (size, size),
                                    interpolation=cv2.INTER_AREA)  # fmt: skip
                     clear = np.round(255 * (1 - a)).astype(np.uint8)
-                    mips.append((np.clip(p, 0, 255).astype(np.uint8), cv2.merge([clear] * 3)))
+                    mips.append(np.dstack([np.clip(p, 0, 255).astype(np.uint8), clear]))
                     covers.append(np.round(255 * a).astype(np.uint8))
                     grains.append(
                         cv2.resize(clumps + 0.6 * leaves, (size, size), interpolation=cv2.INTER_AREA)

@@ -46,7 +46,8 @@ def clipped(bounds: np.ndarray, k: Intrinsics) -> Box | None:
 
 def visibility(item: FaceItem, items: list[Item], k: Intrinsics) -> float:
     """Share of the item's outline inside the image and not covered by nearer items, from small masks."""
-    bounds = item.bounds()
+    left, top, right, bottom = item.box
+    bounds = np.array(item.box)
     size = np.maximum(bounds[2:] - bounds[:2], 1e-3)
     scale = float(np.clip(40 / size.max(), 0.25, 8.0))
     origin = bounds[:2] - 1
@@ -58,8 +59,8 @@ def visibility(item: FaceItem, items: list[Item], k: Intrinsics) -> float:
         return 0.0
     start = next(n for n, other in enumerate(items) if other is item) + 1
     for other in items[start:]:
-        b = other.bounds()
-        if b[0] > bounds[2] or b[2] < bounds[0] or b[1] > bounds[3] or b[3] < bounds[1]:
+        x0, y0, x1, y1 = other.box
+        if x0 > right or x1 < left or y0 > bottom or y1 < top:
             continue
         other.add_to_mask(mask, origin, scale, 0)
     ys, xs = np.nonzero(mask)
