@@ -94,9 +94,7 @@ class Crowd:
                 continue
             outlines = fixed(polygons)
             starts = np.nonzero(np.diff(of, prepend=-1))[0]
-            low = np.minimum.reduceat(polygons.min(1), starts)
-            high = np.maximum.reduceat(polygons.max(1), starts)
-            boxes = np.concatenate([low, high], 1).tolist()
+            boxes = _bounds(polygons, starts)
             ends = [*starts[1:].tolist(), len(of)]
             for n, a, b, box in zip(of[starts].tolist(), starts.tolist(), ends, boxes, strict=True):
                 items[n] = FaceItem(
@@ -118,11 +116,11 @@ class Crowd:
         eye = seen.offset.copy()
         eye[:, 0] = seen.offset[:, 0] * seen.cos + seen.offset[:, 1] * seen.sin
         eye[:, 1] = seen.offset[:, 1] * seen.cos - seen.offset[:, 0] * seen.sin
-        shown = ((eye[of] - self._centres[face]) * self._normals[face]).sum(1) > 0
+        shown = np.einsum("ij,ij->i", eye[of] - self._centres[face], self._normals[face]) > 0
         shown &= ~self._detail[face] | (seen.height_px >= _DETAIL_PX)[of]
         face, of = face[shown], of[shown]
         away = self._part_centres[face] - eye[of]  # the parts that stand on the first: far ones first
-        nearness = np.where(self._later_part[face], -np.sqrt((away**2).sum(1)), -1e9)
+        nearness = np.where(self._later_part[face], -np.einsum("ij,ij->i", away, away), -1e9)
         order = np.lexsort((nearness, of))
         face, of = face[order], of[order]
         pixels, _ = view.project(seen.placed(self._quads[face], of))
@@ -184,3 +182,14 @@ class Crowd:
         pixels, _ = view.project(seen.placed(points, np.array(rows)))
         for n, spots in zip(rows, pixels, strict=True):
             items[n].lamps, items[n].beam = spots[:4], spots[4:]
+
+
+def _bounds(polygons: np.ndarray, starts: np.ndarray) -> list[list[float]]:
+    """Bounds (x0, y0, x1, y1) of runs of polygons `[n, k, 2]` that begin at `starts`.
+
+    Column by column, because numpy reduces short axes several times slower.
+    """
+    columns = np.ascontiguousarray(polygons.reshape(-1, 2).T)
+    first = starts * polygons.shape[1]
+    ends = [reduce.reduceat(column, first) for reduce in (np.minimum, np.maximum) for column in columns]
+    return np.stack(ends, -1).tolist()

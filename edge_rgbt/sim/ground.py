@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import cv2
 import numpy as np
@@ -31,7 +32,19 @@ class GroundMap:
 
     def _level_for(self, metres_per_px: float) -> int:
         texel = PERIOD_M / self._levels[0].shape[0]
-        return int(np.clip(round(2 * np.log2(max(metres_per_px / texel, 1e-3))), 0, len(self._levels) - 1))
+        level = round(2 * math.log2(max(metres_per_px / texel, 1e-3)))
+        return min(max(level, 0), len(self._levels) - 1)
+
+    @staticmethod
+    def _probe(to_ground: np.ndarray, edges: list[int], width: int) -> np.ndarray:
+        """Ground xy `[bands, 7, 2]`: each band's middle, the pixels right of it and below it, its corners."""
+        tops, bottoms = np.array(edges[:-1]), np.array(edges[1:])
+        x, y = np.full(len(tops), width / 2), (tops + bottoms) / 2
+        left, right = np.zeros(len(tops)), np.full(len(tops), width)
+        columns = np.stack([x, x + 1, x, left, right, left, right])
+        rows = np.stack([y, y, y + 1, tops, tops, bottoms, bottoms])
+        points = np.stack([columns, rows, np.ones_like(rows)], -1) @ to_ground.T  # [7, bands, 3]
+        return (points[..., :2] / points[..., 2:]).swapaxes(0, 1)
 
     def render(self, view: View) -> np.ndarray:
         """The ground as this camera sees it, same type as the map (four channels for a map of colours)."""
@@ -40,22 +53,17 @@ class GroundMap:
         first = self._levels[0]
         out = np.empty((k.height, k.width, *first.shape[2:]), first.dtype)
         edges = np.linspace(0, k.height, self._bands + 1).astype(int).tolist()
-        for top, bottom in itertools.pairwise(edges):
-            x, y = k.width / 2, (top + bottom) / 2
-            spots = to_ground @ np.array(
-                [[x, x + 1, x, 0, k.width, 0, k.width], [y, y, y + 1, top, top, bottom, bottom], [1.0] * 7]
-            )
-            spots = spots[:2] / spots[2]
-            across = np.hypot(*(spots[:, 1] - spots[:, 0]))
-            along = np.hypot(*(spots[:, 2] - spots[:, 0]))
-            source = self._levels[self._level_for(float(across**0.6 * along**0.4))]
+        spots = self._probe(to_ground, edges, k.width)
+        for n, (top, bottom) in enumerate(itertools.pairwise(edges)):
+            here, right, below, *corners = spots[n].tolist()
+            across, along = math.dist(here, right), math.dist(here, below)
+            source = self._levels[self._level_for(across**0.6 * along**0.4)]
             scale = source.shape[0] / PERIOD_M
-            corners = spots[:, 3:] * scale
-            low = np.floor(corners.min(1)).astype(int) - 3
-            high = np.ceil(corners.max(1)).astype(int) + 4
-            part, corner = _cut(source, low.tolist(), high.tolist())
+            low = [math.floor(min(c[axis] for c in corners) * scale) - 3 for axis in (0, 1)]
+            high = [math.ceil(max(c[axis] for c in corners) * scale) + 4 for axis in (0, 1)]
+            part, corner = _cut(source, low, high)
             to_map = np.array([[scale, 0, -corner[0] - 0.5], [0, scale, -corner[1] - 0.5], [0, 0, 1]])
-            down = np.array([[1, 0, 0], [0, 1, top], [0, 0, 1]])
+            down = np.array([[1, 0, 0], [0, 1, top], [0, 0, 1.0]])
             cv2.warpPerspective(
                 part, to_map @ to_ground @ down, (k.width, bottom - top), dst=out[top:bottom],
                 flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_WRAP,

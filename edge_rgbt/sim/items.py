@@ -106,7 +106,7 @@ class TreeItem:
     mip: int
 
     def levels(self) -> tuple[int, ...]:
-        return tuple(range(SLICES)) if self.size_px > 40 else (0, 2, 4) if self.size_px > 13 else (1, 3)
+        return tuple(range(SLICES)) if self.size_px > 40 else (0, 2, 4) if self.size_px > 16 else (1, 3)
 
     def add_to_mask(self, mask: np.ndarray, origin: np.ndarray, scale: float, value: int) -> None:
         """A canopy covers an ellipse of 0.84 of each disc, as its leaves do on average."""

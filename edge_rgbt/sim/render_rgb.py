@@ -38,7 +38,8 @@ _FIXED_COLOURS = {
 _HAIR = ((40, 30, 24), (70, 52, 34), (24, 22, 22), (120, 96, 60))
 
 
-HAZE_ROWS = 12
+HAZE_ROWS = 12  # fewest rows that share their haze
+HAZE_STEP = 0.006  # share of haze by which it changes from band to band, where there are more
 
 
 class RgbRenderer:
@@ -206,9 +207,10 @@ class RgbRenderer:
         if clear.min() > 0.97:
             return image
         veil = float(np.mean(c.haze_rgb))
-        for top in range(0, h, HAZE_ROWS):  # within so few rows the change stays below a grey level or two
-            share = float(clear[min(top + HAZE_ROWS // 2, h - 1)])
-            part = image[top : top + HAZE_ROWS]
+        step = int(np.clip(HAZE_STEP * h / np.ptp(clear), HAZE_ROWS, h))
+        for top in range(0, h, step):  # within so few rows the change stays below a grey level or two
+            share = float(clear[min(top + step // 2, h - 1)])
+            part = image[top : top + step]
             cv2.convertScaleAbs(part, dst=part, alpha=share, beta=veil * (1 - share))
         return image
 

@@ -83,10 +83,13 @@ class Scene:
         room, half = reach.max(), PERIOD_M / 2
         centres = view.position[:2] + SHIFTS
         shifts = SHIFTS[((centres + half > low - room) & (centres - half < high + room)).all(1)]
-        spots = home[:, None, :] + shifts  # [n, copies, 2]
-        room = reach[:, None, None]
-        index, copy = np.nonzero(((spots > low - room) & (spots < high + room)).all(-1))
-        spots, reach = spots[index, copy], reach[index]
+        room = reach[:, None]
+        inside = np.ones((len(xy), len(shifts)), bool)
+        for axis in (0, 1):
+            along = home[:, axis, None] + shifts[:, axis]  # [n, copies]
+            inside &= (along > low[axis] - room) & (along < high[axis] + room)
+        index, copy = np.nonzero(inside)
+        spots, reach = home[index] + shifts[copy], reach[index]
         k = view.intrinsics
         camera = (spots - view.position[:2]) @ view.rotation[:, :2].T - view.rotation[:, 2] * view.position[2]
         scale = k.focal_px / np.maximum(camera[:, 2], 0.5)
@@ -126,7 +129,7 @@ class Scene:
         faces = np.concatenate([self._facade_of[i] for i in index])
         owner = np.repeat(np.arange(len(index)), [len(self._facade_of[i]) for i in index])
         quads = self._face_quads[faces] + shifts[owner][:, None]
-        turned = ((view.position - quads[:, 0]) * self._face_normals[faces]).sum(1) > 0
+        turned = np.einsum("ij,ij->i", view.position - quads[:, 0], self._face_normals[faces]) > 0
         faces, owner, quads = faces[turned], owner[turned], quads[turned]
         pixels, depth = view.project(quads)
         limit = np.array([view.intrinsics.width, view.intrinsics.height])
