@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import sys
 from collections.abc import Sequence
 
-from edge_rgbt.cli import run_reporting_errors
+from edge_rgbt.cli import CommandParser, run_command
 
 # name -> (module, what it does); a module is imported only when its command is asked for
 COMMANDS = {
@@ -20,9 +19,7 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command. Exit status: 0 done, 1 the work failed, 2 the call was wrong."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    parser = argparse.ArgumentParser(
-        prog="python -m training", description="Trains trackers and exports them."
-    )
+    parser = CommandParser(prog="python -m training", description="Trains trackers and exports them.")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     asked = arguments[0] if arguments and arguments[0] in COMMANDS else None
     for name, (module, text) in COMMANDS.items():
@@ -31,9 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             command = importlib.import_module(module)
             subparser.epilog = f"example: {command.EXAMPLE}"
             command.configure(subparser)
-            subparser.set_defaults(run=command.run)
-    args = parser.parse_args(arguments)
-    return run_reporting_errors(f"python -m training {args.command}", lambda: args.run(args))
+            subparser.set_defaults(run=command.run, parser=subparser)
+    return run_command(parser, arguments)
 
 
 if __name__ == "__main__":

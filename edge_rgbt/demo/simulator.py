@@ -21,6 +21,7 @@ import numpy as np
 
 from edge_rgbt.cameras.synthetic import USUAL_RGB, USUAL_TIR, SyntheticCamera, in_capture_order
 from edge_rgbt.errors import EdgeRgbtError, UsageError
+from edge_rgbt.processes import children_spared
 from edge_rgbt.sim import Pose, Scenario, make_scenario
 from edge_rgbt.types import Box, Frame, Modality
 
@@ -79,7 +80,8 @@ class SimulatedFlight:
         self._process = context.Process(
             target=_fly, args=(theirs, seed, preset, seconds), name="edge-rgbt-simulator", daemon=True
         )
-        self._process.start()
+        with children_spared(signal.SIGINT):  # `close` ends it
+            self._process.start()
         theirs.close()
         self._frames: queue.Queue[SimulatedFrame | Exception | None] = queue.Queue()
         self._info: FlightInfo | None = None
@@ -168,7 +170,6 @@ class _Header:
 
 def _fly(pipe: Any, seed: int, preset: str | None, seconds: float) -> None:
     """The simulator's process: builds the world, then renders as fast as it is acknowledged."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the tracker's to handle; it ends this process
     cv2.setNumThreads(1)  # the other cores belong to the tracker
     try:
         try:

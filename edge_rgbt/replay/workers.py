@@ -14,6 +14,7 @@ from typing import Any
 import cv2
 
 from edge_rgbt.errors import EdgeRgbtError
+from edge_rgbt.processes import children_spared, end_with_parent
 from edge_rgbt.replay.layouts import Recording
 from edge_rgbt.replay.options import ReplayOptions
 from edge_rgbt.replay.recording import Outcome, outcome_of
@@ -25,9 +26,9 @@ _POLL_S = 0.2
 class _Worker:
     """What one worker process keeps between its sequences; the engine opens with the first of them."""
 
-    def __init__(self, options: ReplayOptions, counter: Any) -> None:
+    def __init__(self, options: ReplayOptions, counter: Any, stop: Any) -> None:
         self.options = options
-        self._counter = counter
+        self._counter, self._stop = counter, stop
         self._tracking: Tracking | None = None
 
     def run(self, recording: Recording) -> Outcome:
@@ -36,6 +37,8 @@ class _Worker:
         return outcome_of(self._tracking, recording, self.options, None, self._count_frame)
 
     def _count_frame(self) -> None:
+        if self._stop.is_set():
+            raise KeyboardInterrupt  # as if it had come here, so that half-written files go away
         with self._counter.get_lock():
             self._counter.value += 1
 
@@ -55,13 +58,14 @@ def outcomes_in_workers(
     """
     # Fresh interpreters: engines and decoders hold threads, which do not survive a fork.
     context = multiprocessing.get_context("spawn")
-    counter = context.Value("Q", 0)
+    counter, stop = context.Value("Q", 0), context.Event()
     share = max(1, len(os.sched_getaffinity(0)) // workers)
     options = replace(options, threads=options.threads or share)
-    pool = ProcessPoolExecutor(workers, context, _start, (options, counter))
+    pool = ProcessPoolExecutor(workers, context, _start, (options, counter, stop))
     seen = 0
     try:
-        futures: list[Future[Outcome]] = [pool.submit(_run, recording) for recording in recordings]
+        with children_spared(signal.SIGINT, signal.SIGTERM):  # they are told to stop
+            futures: list[Future[Outcome]] = [pool.submit(_run, recording) for recording in recordings]
         for future in futures:
             while not future.done():
                 wait([future], _POLL_S, FIRST_COMPLETED)
@@ -74,13 +78,14 @@ def outcomes_in_workers(
             "a worker process died, perhaps for lack of memory; run again with fewer --workers"
         ) from error
     finally:
+        stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _start(options: ReplayOptions, counter: Any) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the work and says so
+def _start(options: ReplayOptions, counter: Any, stop: Any) -> None:
+    end_with_parent()
     cv2.setNumThreads(options.threads or 1)
-    _worker[:] = [_Worker(options, counter)]
+    _worker[:] = [_Worker(options, counter, stop)]
 
 
 def _run(recording: Recording) -> Outcome:
