@@ -27,6 +27,7 @@ class VideoCamera(Camera):
         self._start_ns = start_ns
         self._video: cv2.VideoCapture | None = None
         self._period_ns = 0
+        self._promised = 0
         self._count = 0
         self._last_ns: int | None = None
 
@@ -40,12 +41,18 @@ class VideoCamera(Camera):
         fps = video.get(cv2.CAP_PROP_FPS)
         self._video = video
         self._period_ns = round(1e9 / (fps if 0 < fps < 1000 else _FALLBACK_FPS))
+        self._promised = max(0, round(video.get(cv2.CAP_PROP_FRAME_COUNT)))
         self._count, self._last_ns = 0, None
 
     @property
     def fps(self) -> float:
         """Pictures per second that the file promises; call after `open`."""
         return 1e9 / self._period_ns
+
+    @property
+    def promised(self) -> int:
+        """How many pictures the file says it holds, 0 if it does not say; call after `open`."""
+        return self._promised
 
     def read(self) -> Frame | None:
         """The next picture; None at the end. Raises SequenceError if the file holds none at all."""

@@ -42,6 +42,8 @@ class Progress:
             values = " ".join(f"{metric} {value:.3f}" for metric, value in run.score.values.items())
             parts.append(f"{values} ({rules_for(run.dataset).label})")
         self._line(f"[{self._done}/{self._sequences}] {run.name}: {', '.join(parts)}")
+        if run.note:
+            self._line(f"edge-rgbt replay: {run.name}: {run.note}")
 
     def failed(self, fault: str) -> None:
         """One sequence could not be tracked."""

@@ -28,7 +28,8 @@ class SequenceRun:
     boxes: xywh float64 `[frames, 4]` in RGB pixels. seconds: camera to box, `[frames]`; a frame that was
     dropped repeats the last tracked one's in both. tracked: bool `[frames]`. scores: the tracker's own, 0..1.
     stages: stage name -> milliseconds of the tracked frames after the first (which only starts the tracker).
-    score: against the truth, None without one; `overlaps` is NaN where no frame is annotated.
+    note: what about it is worth knowing, or empty. score: against the truth, None without one; `overlaps` is
+    NaN where no frame is annotated.
     """
 
     name: str
@@ -43,6 +44,7 @@ class SequenceRun:
     wall_s: float
     width: int
     height: int
+    note: str = ""
     score: SequenceScore | None = None
     overlaps: np.ndarray = field(default_factory=lambda: np.empty(0))
 
@@ -184,6 +186,7 @@ def _sequence_entry(run: SequenceRun) -> dict[str, Any]:
         "fps": _rounded(run.fps),
         "wall_seconds": _rounded(run.wall_s),
         "latency_ms": statistics(run.latencies_ms),
+        "note": run.note,
         "rules": None,
         "scores": None,
     }

@@ -15,6 +15,7 @@ from edge_rgbt.errors import SequenceError
 from edge_rgbt.types import Frame, FramePair, Modality
 
 DEFAULT_FPS = 30.0
+COUNT_SLACK = 0.02  # containers tell their length in rounded seconds
 
 
 class PairSource(ABC):
@@ -30,6 +31,10 @@ class PairSource(ABC):
     def parallel(self) -> bool:
         """True if pairs may be read in any order from several threads."""
         return False
+
+    def shortfall(self) -> str:
+        """Once `read` gave None: what ended before the recording's own length; empty if nothing did."""
+        return ""
 
     def close(self) -> None:
         """Releases files. May be called twice."""
@@ -72,6 +77,7 @@ class VideoPair(PairSource):
             self.fps = fps or self._rgb.fps
             self._tir_period_ns = 1e9 / self._tir.fps
             self._now = self._next = self._tir.read()
+            self._delivered, self._ended = 0, self._rgb
         except SequenceError:
             self.close()
             raise
@@ -82,8 +88,18 @@ class VideoPair(PairSource):
             return None
         while self._next is not None and self._is_nearer(self._next, rgb.timestamp_ns):
             self._now, self._next = self._next, self._tir.read()
-        over = self._next is None and rgb.timestamp_ns - self._now.timestamp_ns > 0.75 * self._tir_period_ns
-        return None if over else FramePair(rgb, self._now)
+        if self._next is None and rgb.timestamp_ns - self._now.timestamp_ns > 0.75 * self._tir_period_ns:
+            self._ended = self._tir
+            return None
+        self._delivered += 1
+        return FramePair(rgb, self._now)
+
+    def shortfall(self) -> str:
+        promised = self._rgb.promised
+        if promised - self._delivered <= max(1.0, COUNT_SLACK * promised):
+            return ""
+        got = f"{self._delivered} of {promised} pairs"
+        return f"{self._ended.name}: ends after {got}; the rest is not tracked"
 
     def close(self) -> None:
         self._rgb.close()

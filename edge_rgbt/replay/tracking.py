@@ -109,7 +109,7 @@ class _Record:
             for timing in state.timings:
                 self.stages.setdefault(timing.stage, []).append(timing.duration_ns / 1e6)
 
-    def run(self, sequence: Sequence, fps: float, wall_s: float) -> SequenceRun:
+    def run(self, sequence: Sequence, source: PairSource, wall_s: float) -> SequenceRun:
         return SequenceRun(
             name=sequence.name,
             dataset=sequence.dataset,
@@ -119,10 +119,11 @@ class _Record:
             tracked=np.array(self.tracked),
             lost=np.array(self.lost),
             stages={name: np.array(values) for name, values in self.stages.items() if values},
-            fps=fps,
+            fps=source.fps,
             wall_s=wall_s,
             width=self.size[0],
             height=self.size[1],
+            note=source.shortfall(),
         )
 
 
@@ -162,7 +163,7 @@ def track_sequence(
         raise SequenceError(f"{sequence.name}: {error}") from error
     finally:
         pairs.close()
-    return record.run(sequence, source.fps, time.perf_counter() - began)
+    return record.run(sequence, source, time.perf_counter() - began)
 
 
 def _tracked_pairs(

@@ -91,7 +91,27 @@ def test_videos_of_different_rates_pair_by_time(tmp_path):
 def test_a_pair_of_videos_ends_with_the_shorter_one(tmp_path):
     rgb = write_video(tmp_path / "rgb.mp4", frames=20)
     tir = write_video(tmp_path / "tir.mp4", frames=12, colour=False)
-    assert len(list(decode_ahead(VideoPair(rgb, tir)))) == 12
+    source = VideoPair(rgb, tir)
+    assert len(list(decode_ahead(source))) == 12
+    assert source.shortfall() == f"{tir}: ends after 12 of 20 pairs; the rest is not tracked"
+
+
+def test_a_video_that_breaks_off_is_told(tmp_path):
+    rgb, tir = write_video(tmp_path / "rgb.mp4", 30), write_video(tmp_path / "tir.mp4", 30, colour=False)
+    data = rgb.read_bytes()
+    hurt = slice(len(data) // 3, len(data) // 2)
+    rgb.write_bytes(data[: hurt.start] + bytes(hurt.stop - hurt.start) + data[hurt.stop :])
+    source = VideoPair(rgb, tir)
+    delivered = len(list(decode_ahead(source)))
+    assert delivered < 28
+    assert source.shortfall().startswith(f"{rgb}: ends after {delivered} of 30 pairs")
+
+
+def test_whole_videos_fall_short_of_nothing(tmp_path):
+    rgb, tir = write_video(tmp_path / "rgb.mp4"), write_video(tmp_path / "tir.mp4", colour=False)
+    source = VideoPair(rgb, tir)
+    assert len(list(decode_ahead(source))) == 12
+    assert source.shortfall() == ""
 
 
 def test_a_file_that_is_no_video_is_named(tmp_path, capfd):
