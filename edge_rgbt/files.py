@@ -40,9 +40,9 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
 
 
 def write_text_atomic(path: Path | str, text: str) -> None:
-    """Writes UTF-8 text as a whole file or not at all."""
+    """Writes UTF-8 text as a whole file or not at all; bytes of file names that are no UTF-8 are escaped."""
     with atomic_path(path) as part:
-        part.write_text(text, encoding="utf-8")
+        part.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json_atomic(path: Path | str, value: Any) -> None:

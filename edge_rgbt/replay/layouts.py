@@ -144,6 +144,8 @@ def find_recordings(source: str, dataset: str | None = None, split: str | None =
     """
     if dataset is not None:
         box_layout(dataset)
+    if not source:  # an unset variable in a script would otherwise mean the working directory
+        raise UsageError("SOURCE is empty; give a dataset, a sequence folder or RGB,THERMAL videos")
     pair = _video_pair_argument(source)
     if pair:
         recording = Recording(_shared_name(pair[0]), pair[0].parent, None, *pair)
@@ -285,7 +287,7 @@ def _video_pair_argument(source: str) -> tuple[Path, Path] | None:
             return pair
     if len(cuts) == 1:
         missing = next(p for p in (source[: cuts[0]], source[cuts[0] + 1 :]) if not Path(p).is_file())
-        raise UsageError(f"{missing}: no such video file")
+        raise UsageError(f"{missing or source}: no such video file")
     return None
 
 

@@ -68,7 +68,7 @@ def _outcomes_here(
 ) -> Iterator[Outcome]:
     with ExitStack() as stack:
         publisher = None
-        if options.mavlink:
+        if options.mavlink is not None:
             from edge_rgbt.outputs.mavlink import TrackPublisher
 
             publisher = stack.enter_context(TrackPublisher(options.mavlink))
@@ -118,7 +118,7 @@ def _write_page(out: Path, report: dict[str, Any], outcomes: Sequence[Outcome], 
 def _check_combination(options: ReplayOptions, recordings: int) -> None:
     if options.init is not None and recordings > 1:
         raise UsageError(f"--init fits one sequence, {options.source} holds {recordings}; replay one of them")
-    if options.mavlink and options.workers > 1:
+    if options.mavlink is not None and options.workers > 1:
         raise UsageError("--mavlink reports one track; leave --workers at 1")
     if options.workers < 1:
         raise UsageError(f"--workers {options.workers}: at least 1 is needed")

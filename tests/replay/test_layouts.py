@@ -179,6 +179,12 @@ def test_the_missing_one_of_two_videos_is_named(tmp_path):
         find_recordings(f"{rgb},{tmp_path / 'gone.mp4'}")
 
 
+def test_an_empty_source_is_not_the_working_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(write_sequence(tmp_path, "rgbt234"))
+    with pytest.raises(UsageError, match="SOURCE is empty"):
+        find_recordings("")
+
+
 @pytest.mark.parametrize("what", ["missing", "empty", "file"])
 def test_a_source_that_holds_nothing_is_a_wrong_call(tmp_path, what):
     source = tmp_path / "source"

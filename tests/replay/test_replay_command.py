@@ -242,6 +242,23 @@ def test_a_pair_of_videos_is_tracked_and_its_own_boxes_score_it(tmp_path, run):
     assert score["MSR"] > 0.5
 
 
+def test_a_recording_that_ends_early_is_told_and_kept(tmp_path, run, capsys):
+    rgb = write_video(tmp_path / "rgb.mp4", frames=20)
+    tir = write_video(tmp_path / "tir.mp4", frames=12, colour=False)
+    assert run(f"{rgb},{tir}", "--init", ",".join(map(str, target_box(0)))) == 0
+    assert "tir.mp4: ends after 12 of 20 pairs" in capsys.readouterr().err
+    (entry,) = report_of(tmp_path)["sequences"]
+    assert entry["frames"] == 12
+    assert "12 of 20" in entry["note"]
+
+
+def test_a_name_that_is_no_utf_8_is_tracked_and_reported(tmp_path, run):
+    folder = write_sequence(tmp_path, "rgbt234", os.fsdecode(b"caf\xe9"))
+    assert run(folder, "--dataset", "rgbt234") == 0
+    assert os.path.exists(os.fsencode(tmp_path / "out") + b"/caf\xe9.txt")
+    assert "caf\\udce9" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
 def test_the_video_shows_every_frame(tmp_path, run):
     assert run(write_sequence(tmp_path / "rgbt234", "rgbt234"), "--video") == 0
     video = cv2.VideoCapture(str(tmp_path / "out" / "car.mp4"))
