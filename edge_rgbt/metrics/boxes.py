@@ -8,6 +8,7 @@ import numpy as np
 
 from edge_rgbt.errors import SequenceError
 
+LARGEST_PX = 1e9  # scoring counts in float32, and nothing sensible is further away
 _SEPARATORS = str.maketrans(",;\t", "   ")
 
 
@@ -35,7 +36,7 @@ def read_numbers(path: Path | str, columns: tuple[int, ...]) -> np.ndarray:
         numbers = np.array(rows, dtype=np.float64)
     except ValueError:
         raise _first_fault(path, text, columns) from None
-    if not np.isfinite(numbers).all():
+    if not _sensible(numbers):
         raise _first_fault(path, text, columns)
     return numbers
 
@@ -54,6 +55,10 @@ def read_result(path: Path | str) -> np.ndarray:
     """A tracker's boxes xywh, float64 `[n, 4]`, rounded half to even first, as the toolkits do."""
     numbers = np.rint(read_numbers(path, columns=(4, 8)))
     return _from_eight(numbers) if numbers.shape[1] == 8 else numbers
+
+
+def _sensible(numbers: np.ndarray) -> bool:
+    return bool((np.abs(numbers) <= LARGEST_PX).all())  # false for NaN too
 
 
 def _from_eight(corners: np.ndarray) -> np.ndarray:
@@ -78,9 +83,9 @@ def _first_fault(path: Path | str, text: str, columns: tuple[int, ...]) -> Seque
                 f"{path}:{number}: {len(fields)} numbers where the lines before have {expected}"
             )
         try:
-            finite = np.isfinite(np.array(fields, dtype=np.float64)).all()
+            good = _sensible(np.array(fields, dtype=np.float64))
         except ValueError:
-            finite = False
-        if not finite:
+            good = False
+        if not good:
             return SequenceError(f"{path}:{number}: '{shown}' is not a box of {wanted} numbers")
     return SequenceError(f"{path}: is not a file of boxes")

@@ -91,7 +91,7 @@ def _score_all(
         try:
             scores.append(rules.score_sequence(files.read(), read_result(results / f"{files.name}.txt")))
         except SequenceError as error:
-            faults.append(str(error))
+            faults.append(f"{files.name}: {error}")
     return scores, faults
 
 

@@ -69,18 +69,15 @@ class TruthFiles:
     layout: BoxLayout
 
     def read(self) -> Truth:
-        """Raises SequenceError naming sequence, file and line when a box file is missing or faulty."""
-        try:
-            visible = read_truth(self.visible, self.layout.corners)
-            infrared = None
-            if self.infrared is not None:
-                infrared = read_truth(self.infrared, self.layout.corners)
-                if len(infrared) != len(visible):
-                    raise SequenceError(
-                        f"{self.infrared}: {len(infrared)} boxes, but {self.visible.name} has {len(visible)}"
-                    )
-        except SequenceError as error:
-            raise SequenceError(f"{self.name}: {error}") from error
+        """Raises SequenceError naming file and line when a box file is missing or faulty."""
+        visible = read_truth(self.visible, self.layout.corners)
+        infrared = None
+        if self.infrared is not None:
+            infrared = read_truth(self.infrared, self.layout.corners)
+            if len(infrared) != len(visible):
+                raise SequenceError(
+                    f"{self.infrared}: {len(infrared)} boxes, but {self.visible.name} has {len(visible)}"
+                )
         return Truth(self.name, visible, infrared, self.layout.period)
 
 
