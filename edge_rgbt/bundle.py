@@ -88,7 +88,7 @@ def load_bundle(path: Path | str | None = None) -> Bundle:
     try:
         with _open_member(where, MANIFEST) as stream:
             value = json.loads(stream.read())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BundleError(f"{where}/{MANIFEST} is not JSON ({error}); export the bundle again") from None
     manifest = parse_manifest(value, f"{where}/{MANIFEST}")
     for name, entry in manifest.files.items():

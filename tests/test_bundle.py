@@ -184,9 +184,10 @@ def test_all_faults_of_a_manifest_are_named_at_once(tmp_path):
     assert "stride" in str(error.value)
 
 
-def test_manifest_that_is_not_json_is_refused(tmp_path):
+@pytest.mark.parametrize("text", ["{", "[" * 100_000], ids=["cut off", "too deep"])
+def test_manifest_that_is_not_json_is_refused(tmp_path, text):
     tiny_bundle(tmp_path / "b")
-    (tmp_path / "b" / "manifest.json").write_text("{")
+    (tmp_path / "b" / "manifest.json").write_text(text)
     with pytest.raises(BundleError) as error:
         load_bundle(tmp_path / "b")
     assert "not JSON" in _one_line(error)

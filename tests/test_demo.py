@@ -144,6 +144,9 @@ def test_the_summary_names_the_numbers_and_the_files(capsys, tmp_path, bundle):
     [
         (["--bundle", "nowhere"], "nowhere"),
         (["--seconds", "0"], "--seconds 0"),
+        (["--seconds", "nan"], "--seconds nan"),
+        (["--threads", "0"], "0 engine threads"),
+        (["--mavlink", ""], "MAVLink endpoint"),
         (["--mavlink", "udpout:14550"], "host or port is missing"),
         (["--out", "/dev/null/x"], "/dev/null/x"),
         (["--out", __file__], "choose another folder"),

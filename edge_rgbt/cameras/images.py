@@ -13,6 +13,8 @@ IMAGE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"))
 MIN_SIDE_PX = 8  # nothing smaller can hold a target; one-pixel pictures are damaged files
 # Decoders fill what a cut-off file lacks with grey and only print a warning: first bytes -> end mark.
 _END_MARKS = {b"\xff\xd8\xff": b"\xff\xd9", b"\x89PN": b"IEND"}
+# OpenCV prints its own lines about a damaged file; ours says the same with the name.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 _TAIL = 4096  # some writers pad after the end mark
 
 

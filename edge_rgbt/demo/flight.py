@@ -17,7 +17,7 @@ from edge_rgbt.demo.options import DemoOptions
 from edge_rgbt.demo.record import FlightRecord
 from edge_rgbt.demo.results import TRACKS_NAME, VIDEO_NAME, Flown, build_report, write_results
 from edge_rgbt.demo.simulator import RATE_HZ, Observation, SimulatedFlight, SimulatedFrame, TargetTruth
-from edge_rgbt.errors import EdgeRgbtError, UsageError
+from edge_rgbt.errors import EdgeRgbtError
 from edge_rgbt.files import require_writable
 from edge_rgbt.register import Registration
 from edge_rgbt.runtime.loop import TrackingLoop
@@ -44,17 +44,16 @@ def run_demo(options: DemoOptions, on_pair: Callable[[int], None] = lambda pairs
     on_pair: called with the number of pairs tracked so far. Raises EdgeRgbtError with one line for whatever a
     user can mend; nothing half-written stays behind.
     """
-    if not 0 < options.seconds <= 3600:
-        raise UsageError(f"--seconds {options.seconds:g}: fly more than 0 and at most 3600 seconds")
-    require_writable(options.out)
     bundle = load_bundle(options.bundle)
+    require_writable(options.out)
     with ExitStack() as stack:
         stack.callback(sys.setswitchinterval, sys.getswitchinterval())
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         # The world takes a second or two to build; meanwhile everything else is loaded.
         simulator = stack.enter_context(SimulatedFlight(options.seed, options.preset, options.seconds))
         outputs = _open_outputs(options, stack)
-        loop = open_loop(bundle, threads=options.threads or max(len(os.sched_getaffinity(0)) - 1, 1))
+        own_cores = max(len(os.sched_getaffinity(0)) - 1, 1)
+        loop = open_loop(bundle, threads=own_cores if options.threads is None else options.threads)
         stack.callback(loop.close)
         info = simulator.info
         loop.registration = Registration(info.registration, info.rgb_size, info.tir_size)
@@ -146,7 +145,8 @@ def _open_outputs(options: DemoOptions, stack: ExitStack) -> _Outputs:
     from edge_rgbt.outputs.mavlink import DEFAULT_URL, SimulatedVehicle, TrackPublisher
     from edge_rgbt.outputs.video import AnnotatedVideo
 
-    publisher = stack.enter_context(TrackPublisher(options.mavlink or DEFAULT_URL, rate_hz=STATUS_RATE_HZ))
+    url = DEFAULT_URL if options.mavlink is None else options.mavlink
+    publisher = stack.enter_context(TrackPublisher(url, rate_hz=STATUS_RATE_HZ))
     return _Outputs(
         publisher,
         SimulatedVehicle(publisher),

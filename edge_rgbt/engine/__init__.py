@@ -17,6 +17,7 @@ __all__ = ["ENGINES", "Engine", "EngineInfo", "TensorSpec", "open_engine"]
 ENGINES: dict[str, tuple[str, str]] = {
     "onnx": ("edge_rgbt.engine.onnx", "pip install 'edge-rgbt[onnx]'"),
 }
+MOST_THREADS = 512  # no machine of ours has more processors; tens of thousands of threads hang one
 
 
 def open_engine(bundle: Bundle, name: str = "onnx", threads: int | None = None) -> Engine:
@@ -26,8 +27,8 @@ def open_engine(bundle: Bundle, name: str = "onnx", threads: int | None = None) 
     """
     if name not in ENGINES:
         raise UsageError(f"engine '{name}' is unknown; choose {' or '.join(ENGINES)}")
-    if threads is not None and threads < 1:
-        raise UsageError(f"{threads} engine threads are impossible; give 1 or more")
+    if threads is not None and not 1 <= threads <= MOST_THREADS:
+        raise UsageError(f"{threads} engine threads are impossible; give 1 to {MOST_THREADS}")
     module_name, remedy = ENGINES[name]
     try:
         module = importlib.import_module(module_name)

@@ -60,9 +60,11 @@ def test_a_black_picture_is_valid(tmp_path):
 
 
 @pytest.mark.parametrize("read", [read_rgb, read_thermal])
-@pytest.mark.parametrize("kind", ["missing", "empty", "text", "half jpeg", "half png", "one pixel"])
+@pytest.mark.parametrize(
+    "kind", ["missing", "empty", "text", "half jpg", "half png", "half bmp", "one pixel"]
+)
 def test_a_damaged_picture_is_named(tmp_path, capfd, read, kind):
-    path = tmp_path / ("a.png" if kind == "half png" else "a.jpg")
+    path = tmp_path / f"a.{kind.split()[1] if kind.startswith('half') else 'jpg'}"
     write_image(path, np.zeros((1, 1, 3), np.uint8) if kind == "one pixel" else rgb_picture(0))
     whole = path.read_bytes()
     if kind == "missing":

@@ -82,9 +82,10 @@ def test_unknown_engine_is_a_usage_error(tmp_path):
         open_engine(tiny_bundle(tmp_path / "b"), "tensorflow")
 
 
-def test_impossible_thread_count_is_a_usage_error(tmp_path):
-    with pytest.raises(UsageError, match="0 engine threads"):
-        open_engine(tiny_bundle(tmp_path / "b"), "onnx", threads=0)
+@pytest.mark.parametrize("threads", [0, 100_000])
+def test_impossible_thread_count_is_a_usage_error(tmp_path, threads):
+    with pytest.raises(UsageError, match=f"{threads} engine threads"):
+        open_engine(tiny_bundle(tmp_path / "b"), "onnx", threads=threads)
 
 
 def test_graph_that_is_no_graph_is_refused_in_one_line(tmp_path):
