@@ -32,6 +32,7 @@ def test_overrides_replace_values():
         ("optimiser.step=7", "did you mean optimiser.steps"),
         ("model.vit.heads=5", "heads"),
         ("nonsense", "key=value"),
+        ("seed.x=1", "seed is no table"),
     ],
 )
 def test_mistakes_are_named(override, named):

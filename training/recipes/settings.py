@@ -44,6 +44,8 @@ def _override(values: dict[str, Any], text: str) -> None:
     *sections, last = key.strip().split(".")
     for section in sections:
         values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise UsageError(f"--set {text}: {section} is no table of values")
     try:
         values[last] = ast.literal_eval(value.strip())
     except (ValueError, SyntaxError):
