@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from edge_rgbt.cli import CommandParser, run_command
+from edge_rgbt.errors import EdgeRgbtError
 
 # name -> (module, what it does); a module is imported only when its command is asked for
 COMMANDS = {
@@ -28,8 +30,22 @@ def main(argv: Sequence[str] | None = None) -> int:
             command = importlib.import_module(module)
             subparser.epilog = f"example: {command.EXAMPLE}"
             command.configure(subparser)
-            subparser.set_defaults(run=command.run, parser=subparser)
+            subparser.set_defaults(run=_needing_libraries(command.run), parser=subparser)
     return run_command(parser, arguments)
+
+
+def _needing_libraries(run: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
+    """A missing library of the training extra becomes one line that says what to install."""
+
+    def call(args: argparse.Namespace) -> int:
+        try:
+            return run(args)
+        except ModuleNotFoundError as missing:
+            raise EdgeRgbtError(
+                f"{missing.name} is not installed; in the checkout: pip install -e '.[train]'"
+            ) from missing
+
+    return call
 
 
 if __name__ == "__main__":

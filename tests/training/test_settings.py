@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,8 @@ from training.__main__ import main
 from training.recipes.ckd import Recipe
 from training.recipes.settings import load_settings
 
-SHIPPED = Path(__file__).resolve().parents[2] / "training" / "recipes" / "compact_ckd.toml"
+ROOT = Path(__file__).resolve().parents[2]
+SHIPPED = ROOT / "training" / "recipes" / "compact_ckd.toml"
 
 
 def test_the_shipped_recipe_is_valid():
@@ -45,3 +48,17 @@ def test_a_missing_recipe_is_one_line_and_status_2(capsys):
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "nowhere.toml" in error
+
+
+@pytest.mark.parametrize(
+    "call", [["ckd", "--recipe", "x"], ["export", "--family", "ckd", "--checkpoint", "x"]]
+)
+def test_without_the_training_libraries_a_command_says_what_to_install(call, tmp_path):
+    hidden = "import sys; sys.modules['torch'] = None"
+    code = f"{hidden}; from training.__main__ import main; sys.exit(main(sys.argv[1:]))"
+    out = ["--out", str(tmp_path / "b")] if call[0] == "export" else []
+    done = subprocess.run(
+        [sys.executable, "-c", code, *call, *out], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "pip install -e '.[train]'" in done.stderr
