@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
+from multiprocessing.process import BaseProcess
 
 
 @contextmanager
@@ -32,6 +33,6 @@ def end_with_parent() -> None:
         threading.Thread(target=_exit_after, args=(parent,), name="end-with-parent", daemon=True).start()
 
 
-def _exit_after(parent: multiprocessing.process.BaseProcess) -> None:
+def _exit_after(parent: BaseProcess) -> None:
     parent.join()
     os._exit(1)
