@@ -37,7 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--realtime", action="store_true", help="fly no faster than a clock, to watch it live"
     )
-    parser.add_argument("--threads", type=int, metavar="N", help="engine threads (default: cores minus one)")
+    parser.add_argument("--threads", type=int, metavar="N", help="engine threads (default: one per core)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the summary")
 
 

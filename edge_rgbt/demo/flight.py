@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -52,8 +51,7 @@ def run_demo(options: DemoOptions, on_pair: Callable[[int], None] = lambda pairs
         # The world takes a second or two to build; meanwhile everything else is loaded.
         simulator = stack.enter_context(SimulatedFlight(options.seed, options.preset, options.seconds))
         outputs = _open_outputs(options, stack)
-        own_cores = max(len(os.sched_getaffinity(0)) - 1, 1)
-        loop = open_loop(bundle, threads=own_cores if options.threads is None else options.threads)
+        loop = open_loop(bundle, threads=options.threads)
         stack.callback(loop.close)
         info = simulator.info
         loop.registration = Registration(info.registration, info.rgb_size, info.tir_size)

@@ -12,7 +12,7 @@ DEFAULT_SEED = 1
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """What `edge-rgbt demo` was asked to do; see its --help. threads: None leaves one core to the world.
+    """What `edge-rgbt demo` was asked to do; see its --help. threads: None takes every core.
 
     Raises UsageError for a length that cannot be flown.
     """
