@@ -79,7 +79,7 @@ def _session_options(threads: int) -> ort.SessionOptions:
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.log_severity_level = 4  # failures come back as exceptions; nothing else may reach standard error
-    # Threads that spin between operators: whole frame 20 ms instead of 24 for the compact CKD on two idle Xeon
+    # Threads that spin between operators: whole frame 20 ms, not 24, for the compact CKD on two idle Xeon
     # cores (`edge-rgbt bench`). Between frames they would take the cores that decode, warp and send.
     options.add_session_config_entry("session.intra_op.allow_spinning", "1")
     options.add_session_config_entry("session.force_spinning_stop", "1")
