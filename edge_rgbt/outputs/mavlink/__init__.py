@@ -2,7 +2,8 @@
 
 from edge_rgbt.outputs.mavlink.endpoint import DEFAULT_URL, Endpoint, parse_endpoint
 from edge_rgbt.outputs.mavlink.messages import StatusOptions, VehiclePose
-from edge_rgbt.outputs.mavlink.publisher import LinkCounters, TrackPublisher
+from edge_rgbt.outputs.mavlink.publisher import TrackPublisher
+from edge_rgbt.outputs.mavlink.sender import LinkCounters
 from edge_rgbt.outputs.mavlink.vehicle import SimulatedVehicle
 
 __all__ = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
 from edge_rgbt.outputs.mavlink.endpoint import parse_endpoint
@@ -25,24 +25,12 @@ from edge_rgbt.outputs.mavlink.messages import (
     target_status,
     tracking_image_status,
 )
-from edge_rgbt.outputs.mavlink.sender import EndpointSender, SenderCounters
+from edge_rgbt.outputs.mavlink.sender import EndpointSender, LinkCounters
 from edge_rgbt.types import TrackState, TrackStatus
 
 HEARTBEAT_PERIOD_S = 1.0
 STALE_AFTER_S = 1.0
 _SPEAKS_FIRST = ("udpout", "tcp", "serial")  # the other side cannot know us before we send
-
-
-@dataclass(frozen=True, slots=True)
-class LinkCounters:
-    """Sums over the endpoints. messages: handed to a link; dropped: replaced by a newer one, or no taker."""
-
-    messages: int = 0
-    statuses: int = 0
-    heartbeats: int = 0
-    bytes: int = 0
-    dropped: int = 0
-    errors: int = 0
 
 
 class TrackPublisher:
@@ -90,7 +78,8 @@ class TrackPublisher:
 
     @property
     def counters(self) -> LinkCounters:
-        names = [field.name for field in fields(SenderCounters)]
+        """Sums over the endpoints."""
+        names = [field.name for field in fields(LinkCounters)]
         return LinkCounters(**{n: sum(getattr(s.counters, n) for s in self._senders) for n in names})
 
     @property

@@ -23,8 +23,8 @@ _PRIORITY = {"HEARTBEAT": 0, "CAMERA_TRACKING_IMAGE_STATUS": 1}  # the rest afte
 
 
 @dataclass(slots=True)
-class SenderCounters:
-    """What happened on one endpoint. dropped: replaced by a newer one, or nobody was there to take it."""
+class LinkCounters:
+    """What was handed to a link. dropped: replaced by a newer one, or nobody was there to take it."""
 
     messages: int = 0
     statuses: int = 0
@@ -44,7 +44,7 @@ class EndpointSender:
         self, endpoint: Endpoint, on_heartbeat: Callable[[int, int, int], None] | None = None
     ) -> None:
         self.endpoint = endpoint
-        self.counters = SenderCounters()
+        self.counters = LinkCounters()
         self.problem = ""
         self._link = make_link(endpoint)
         self._open = self._link.opens_at_start
