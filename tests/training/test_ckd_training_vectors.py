@@ -9,7 +9,8 @@ import pytest
 import torch
 from ckd_networks import vector_inputs
 
-from training.losses import content_loss, gaussian_heatmaps, style_loss, task_loss
+from training.losses.ckd import content_loss, style_loss
+from training.losses.task import gaussian_heatmaps, task_loss
 from training.models.ckd import CkdConfig, CkdTrainingModel, TrainingOutput
 from training.models.elimination import EliminationConfig
 from training.models.head import decode_boxes

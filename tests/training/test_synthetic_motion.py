@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from training.data.cutouts import find_cutouts
 from training.data.degradation import DegradationRates, degrade
 from training.data.loader import BatchStream, batch_loader, to_batch
 from training.data.samples import AlignedImages, CropSizes, RejectedSample, TrackingSample
@@ -50,6 +51,39 @@ def test_thermal_is_pasted_beside_the_box_by_the_misalignment():
 
 def test_pasting_outside_the_picture_gives_no_box():
     assert paste(black_scene(), white_square(), Pose(400, 50, 20, 20, 0, 0, 1), (0.0, 0.0)) is None
+
+
+@pytest.fixture
+def street():
+    """A cool, noisy thermal picture with one warm upright body and a warm band along its lower edge."""
+    rng = np.random.default_rng(3)
+    tir = rng.integers(40, 60, (200, 240), np.uint8)
+    rgb = rng.integers(0, 90, (200, 240, 3), np.uint8)
+    tir[60:120, 100:124] = 190
+    rgb[60:120, 100:124] = (250, 20, 20)
+    tir[170:, :] = 190
+    return AlignedImages(rgb, tir)
+
+
+def test_a_warm_body_is_cut_out_along_its_outline_and_wide_warm_ground_is_not(street):
+    (thing,) = find_cutouts([street])
+    np.testing.assert_allclose(thing.box.as_tuple(), (100, 60, 24, 60), atol=3)
+    assert thing.source == 0
+    assert thing.sprite.aspect == pytest.approx(24 / 60, rel=0.2)
+    (part,) = thing.sprite.parts
+    assert part.rgb[32, 32].tolist() == [250, 20, 20]
+    assert part.mask[32, 32] == 255
+
+
+def test_a_thing_that_stands_in_a_picture_keeps_its_box_when_the_camera_moves(street):
+    always = MotionSettings(natural_target=1.0, natural_cutout=1.0, target_size_px=(30.0, 30.0))
+    source = SyntheticMotion([street], SIZES, always)
+    sample = source.draw(np.random.default_rng(2))
+    red = (sample.search_rgb[..., 0] > 150) & (sample.search_rgb[..., 1] < 100)
+    rows, columns = np.nonzero(red)
+    x, y, w, h = sample.target * SIZES.search
+    np.testing.assert_allclose([columns.min(), rows.min()], [x, y], atol=5)
+    np.testing.assert_allclose([columns.max(), rows.max()], [x + w, y + h], atol=5)
 
 
 def test_the_same_generator_state_gives_the_same_sample(bank):

@@ -12,13 +12,14 @@ from training.data.samples import TrackingSample
 
 @dataclass(frozen=True, slots=True)
 class DegradationRates:
-    """How often each thing happens to a sample."""
+    """How often each thing happens to a sample; flat is low contrast: haze, or no warmth of its own."""
 
     grey: float = 0.10
     invert_thermal: float = 0.12
     blur: float = 0.35
     noise: float = 0.5
-    dark_rgb: float = 0.12
+    dark_rgb: float = 0.10
+    flat_rgb: float = 0.12
     flat_thermal: float = 0.12
     drop_modality: float = 0.04
     mirror: float = 0.5
@@ -34,14 +35,7 @@ def degrade(sample: TrackingSample, rates: DegradationRates, rng: np.random.Gene
         z_tir, x_tir = 255 - z_tir, 255 - x_tir
     z_rgb, x_rgb = (_relight(i, rng, 0.75, 1.25, 12) for i in (z_rgb, x_rgb))
     z_tir, x_tir = (_relight(i, rng, 0.75, 1.25, 12) for i in (z_tir, x_tir))
-    if rng.random() < rates.dark_rgb:
-        x_rgb = _relight(x_rgb, rng, 0.05, 0.4, 5)
-        if rng.random() < 0.5:
-            z_rgb = _relight(z_rgb, rng, 0.05, 0.5, 5)
-    if rng.random() < rates.flat_thermal:
-        x_tir = _flatten(x_tir, rng)
-        if rng.random() < 0.5:
-            z_tir = _flatten(z_tir, rng)
+    z_rgb, x_rgb, z_tir, x_tir = _weaken_one(z_rgb, x_rgb, z_tir, x_tir, rates, rng)
     if rng.random() < rates.drop_modality:
         level = int(rng.integers(0, 256))
         if rng.random() < 0.5:
@@ -51,6 +45,29 @@ def degrade(sample: TrackingSample, rates: DegradationRates, rng: np.random.Gene
     z_rgb, x_rgb, z_tir, x_tir = (_soften(i, rates, rng) for i in (z_rgb, x_rgb, z_tir, x_tir))
     degraded = TrackingSample(z_rgb, z_tir, x_rgb, x_tir, sample.target)
     return _mirrored(degraded) if rng.random() < rates.mirror else degraded
+
+
+def _weaken_one(
+    z_rgb: np.ndarray,
+    x_rgb: np.ndarray,
+    z_tir: np.ndarray,
+    x_tir: np.ndarray,
+    rates: DegradationRates,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """At most one modality becomes hard to see; with both gone there would be nothing to learn."""
+    dice = rng.random()
+    both_frames = rng.random() < 0.5
+    if dice < rates.dark_rgb:
+        x_rgb = _relight(x_rgb, rng, 0.05, 0.4, 5)
+        z_rgb = _relight(z_rgb, rng, 0.05, 0.5, 5) if both_frames else z_rgb
+    elif dice < rates.dark_rgb + rates.flat_rgb:
+        x_rgb = _flatten(x_rgb, rng)
+        z_rgb = _flatten(z_rgb, rng) if both_frames else z_rgb
+    elif dice < rates.dark_rgb + rates.flat_rgb + rates.flat_thermal:
+        x_tir = _flatten(x_tir, rng)
+        z_tir = _flatten(z_tir, rng) if both_frames else z_tir
+    return z_rgb, x_rgb, z_tir, x_tir
 
 
 def _to_grey(image: np.ndarray) -> np.ndarray:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
 from edge_rgbt.types import Box
+from training.data.cutouts import Cutout, find_cutouts
 from training.data.samples import AlignedImages, CropSizes, RejectedSample, TrackingSample, cut_sample
 from training.data.sprites import Pose, Sprite, paste, random_sprite
 
 MAX_MISALIGNMENT_PX = 8.0
+View = tuple[AlignedImages, np.ndarray]  # a picture and the 2x3 map from its pixels to those of the canvas
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +23,12 @@ class MotionSettings:
 
     target_size_px: tuple[float, float] = (11.0, 56.0)
     natural_target: float = 0.25
+    natural_cutout: float = 0.6  # of the natural targets; the others are busy places of any shape
+    cutout: float = 0.5
     max_distractors: int = 3
-    twin_distractor: float = 0.4
-    occluder: float = 0.25
+    twin_distractor: float = 0.5
+    occluder: float = 0.3
+    twin_occluder: float = 0.4
     scale: float = 0.25
     stretch: float = 0.15
     turn_deg: float = 12.0
@@ -34,12 +38,12 @@ class MotionSettings:
 class SyntheticMotion:
     """Draws samples from a bank of aligned pairs; the same generator state gives the same sample."""
 
-    def __init__(
-        self, bank: Sequence[AlignedImages], sizes: CropSizes, settings: MotionSettings | None = None
-    ):
+    def __init__(self, bank: list[AlignedImages], sizes: CropSizes, settings: MotionSettings | None = None):
         self.bank = bank
         self.sizes = sizes
         self.settings = settings or MotionSettings()
+        self.cutouts = find_cutouts(bank)
+        self.cutout_aspects = np.log([thing.sprite.aspect for thing in self.cutouts])
 
     def draw(self, rng: np.random.Generator) -> TrackingSample:
         """One sample before degradation. Raises RejectedSample where the draw did not work out."""
@@ -47,23 +51,40 @@ class SyntheticMotion:
         side = math.exp(rng.uniform(*np.log(s.target_size_px)))
         canvas = math.ceil(side * 9)
         misalignment = _random_shift(min(MAX_MISALIGNMENT_PX, 0.35 * side), rng)
-        template, search, move = self._backgrounds(canvas, side, misalignment, rng)
-        if rng.random() < s.natural_target:
-            boxes = self._natural_boxes(template, side, move, rng)
+        natural = rng.random() < s.natural_target
+        thing = None
+        if natural and self.cutouts and rng.random() < s.natural_cutout:
+            thing = self.cutouts[rng.integers(len(self.cutouts))]
+        to_template = self._view(canvas, rng) if thing is None else self._view_of(thing, canvas, side, rng)
+        template, search, move = self._backgrounds(to_template, canvas, side, misalignment, rng)
+        if thing is not None:
+            boxes = _moved_boxes(_mapped(thing.box, to_template[1]), move)
+        elif natural:
+            boxes = _moved_boxes(self._busy_place(template, side, rng), move)
         else:
             boxes = self._pasted_boxes(template, search, side, misalignment, rng)
         return cut_sample(template, boxes[0], search, boxes[1], self.sizes, rng)
 
-    def _backgrounds(
-        self, canvas: int, side: float, misalignment: np.ndarray, rng: np.random.Generator
-    ) -> tuple[AlignedImages, AlignedImages, np.ndarray]:
-        """The same place seen twice, and the 2x3 map from template to search pixels."""
+    def _view(self, canvas: int, rng: np.random.Generator) -> View:
+        """A random part of a random picture."""
         source = self.bank[rng.integers(len(self.bank))]
         height, width = source.tir.shape
         zoom = canvas / min(canvas * rng.uniform(0.5, 1.6), height, width)
         room = np.array([width, height]) - canvas / zoom
         corner = rng.random(2) * np.maximum(room, 0)
-        to_template = np.array([[zoom, 0, -corner[0] * zoom], [0, zoom, -corner[1] * zoom]])
+        return source, _zoomed(zoom, corner)
+
+    def _view_of(self, thing: Cutout, canvas: int, side: float, rng: np.random.Generator) -> View:
+        """The part of a picture around something that stands in it, seen as large as the target shall be."""
+        zoom = side / math.sqrt(thing.box.w * thing.box.h)
+        centre = np.array([thing.box.cx, thing.box.cy]) + rng.uniform(-0.5, 0.5, 2) * side / zoom
+        return self.bank[thing.source], _zoomed(zoom, centre - canvas / zoom / 2)
+
+    def _backgrounds(
+        self, view: View, canvas: int, side: float, misalignment: np.ndarray, rng: np.random.Generator
+    ) -> tuple[AlignedImages, AlignedImages, np.ndarray]:
+        """The same place seen twice, and the 2x3 map from template to search pixels."""
+        source, to_template = view
         move = _random_move(canvas, side, rng)
         to_search = move[:, :2] @ to_template
         to_search[:, 2] += move[:, 2]
@@ -73,10 +94,8 @@ class SyntheticMotion:
             move,
         )
 
-    def _natural_boxes(
-        self, template: AlignedImages, side: float, move: np.ndarray, rng: np.random.Generator
-    ) -> tuple[Box, Box]:
-        """A busy place of the picture is the target; it moves with the camera alone."""
+    def _busy_place(self, template: AlignedImages, side: float, rng: np.random.Generator) -> Box:
+        """The most textured of a few places near the middle."""
         aspect = math.exp(rng.normal(0, 0.4))
         w, h = side * math.sqrt(aspect), side / math.sqrt(aspect)
         best, best_texture = None, -1.0
@@ -90,10 +109,20 @@ class SyntheticMotion:
                 best, best_texture = Box(cx - w / 2, cy - h / 2, w, h), texture
         if best is None or best_texture < 12:
             raise RejectedSample("nothing to see where a natural target was looked for")
-        scale = math.sqrt(abs(np.linalg.det(move[:, :2])))
-        cx, cy = move[:, :2] @ np.array([best.cx, best.cy]) + move[:, 2]
-        moved = Box(cx - w * scale / 2, cy - h * scale / 2, w * scale, h * scale)
-        return best, moved
+        return best
+
+    def _any_sprite(self, rng: np.random.Generator) -> Sprite:
+        """Something that stood in a picture, or something made up."""
+        if self.cutouts and rng.random() < self.settings.cutout:
+            return self.cutouts[rng.integers(len(self.cutouts))].sprite
+        return random_sprite(self.bank, rng)
+
+    def _twin_of(self, sprite: Sprite, rng: np.random.Generator) -> Sprite:
+        """The same thing again, or another of much the same shape: what a tracker mixes up."""
+        if not self.cutouts or rng.random() < 0.5:
+            return sprite
+        alike = np.flatnonzero(np.abs(self.cutout_aspects - math.log(sprite.aspect)) < 0.3)
+        return self.cutouts[rng.choice(alike)].sprite if len(alike) else sprite
 
     def _pasted_boxes(
         self,
@@ -104,7 +133,7 @@ class SyntheticMotion:
         rng: np.random.Generator,
     ) -> tuple[Box, Box]:
         s = self.settings
-        target = random_sprite(self.bank, rng)
+        target = self._any_sprite(rng)
         middle = template.tir.shape[0] / 2
         first = _random_pose(target, side, middle, 0.5, s, rng)
         second = _later_pose(first, side, s, rng)
@@ -117,7 +146,8 @@ class SyntheticMotion:
         if template_box is None or search_box is None:
             raise RejectedSample("target was pasted outside the picture")
         if rng.random() < s.occluder:
-            cover = random_sprite(self.bank, rng)
+            twin = rng.random() < s.twin_occluder
+            cover = self._twin_of(target, rng) if twin else self._any_sprite(rng)
             reach = rng.uniform(0.35, 0.9) * side
             angle = rng.uniform(0, 2 * math.pi)
             pose = replace(
@@ -136,7 +166,7 @@ class SyntheticMotion:
         found = []
         for _ in range(rng.integers(0, s.max_distractors + 1)):
             twin = rng.random() < s.twin_distractor
-            sprite = target if twin else random_sprite(self.bank, rng)
+            sprite = self._twin_of(target, rng) if twin else self._any_sprite(rng)
             size = side * (rng.uniform(0.85, 1.15) if twin else rng.uniform(0.5, 1.5))
             angle, reach = rng.uniform(0, 2 * math.pi), rng.uniform(1.1, 2.8) * side
             pose = _random_pose(sprite, size, 0, 0, s, rng)
@@ -149,6 +179,25 @@ class SyntheticMotion:
             )
             found.append((sprite, pose))
         return found
+
+
+def _zoomed(zoom: float, corner: np.ndarray) -> np.ndarray:
+    return np.array([[zoom, 0, -corner[0] * zoom], [0, zoom, -corner[1] * zoom]])
+
+
+def _mapped(box: Box, matrix: np.ndarray) -> Box:
+    """A box under a map that keeps axes (zoom and shift)."""
+    zoom = float(matrix[0, 0])
+    x, y = box.x * zoom + matrix[0, 2], box.y * zoom + matrix[1, 2]
+    return Box(float(x), float(y), box.w * zoom, box.h * zoom)
+
+
+def _moved_boxes(box: Box, move: np.ndarray) -> tuple[Box, Box]:
+    """A standing thing before and after the camera moved."""
+    scale = math.sqrt(abs(np.linalg.det(move[:, :2])))
+    cx, cy = map(float, move[:, :2] @ np.array([box.cx, box.cy]) + move[:, 2])
+    w, h = box.w * scale, box.h * scale
+    return box, Box(cx - w / 2, cy - h / 2, w, h)
 
 
 def _random_shift(limit: float, rng: np.random.Generator) -> np.ndarray:

@@ -26,13 +26,12 @@ from training.data.image_pairs import load_image_pairs
 from training.data.loader import Batch, BatchStream, SampleSource, batch_loader, to_batch
 from training.data.samples import CropSizes
 from training.data.synthetic_motion import SyntheticMotion
-from training.losses import (
-    content_loss,
+from training.losses.ckd import content_loss, style_loss
+from training.losses.task import (
     corners_from_cxcywh,
     corners_from_xywh,
     gaussian_heatmaps,
     overlap_terms,
-    style_loss,
     task_loss,
 )
 from training.models.ckd import PIXEL_MEAN, PIXEL_STD, CkdTracker, CkdTrainingModel, TrainingOutput

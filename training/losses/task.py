@@ -1,12 +1,10 @@
-"""Losses of coupled knowledge distillation (CKD, ACM MM 2024): task, style and content.
+"""The task loss of all three systems: centre heatmap, generalised overlap and corner distance.
 
-Boxes are fractions of the search crop. Formulas and constants follow the released code where it and the
-paper differ; sums over layers are sums, not means.
+Boxes are fractions of the search crop. Formulas and constants are those of the OSTrack family's code.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -119,35 +117,3 @@ def task_loss(score: Tensor, boxes_cxcywh: Tensor, target_xywh: Tensor, heatmap:
     l1 = l1_loss(predicted, target)
     focal = focal_loss(score, heatmap)
     return TaskLoss(2 * giou + 5 * l1 + focal, giou, l1, focal, iou.mean())
-
-
-def style_loss(rgb_taps: Sequence[Tensor], tir_taps: Sequence[Tensor]) -> Tensor:
-    """`[layers]`: distance of first and second moments between the two students; both receive gradients.
-
-    Taps are `[B, N, C]`; moments run over the tokens, the deviation with divisor N-1.
-    """
-    return torch.stack([_style_of_layer(x, y) for x, y in zip(rgb_taps, tir_taps, strict=True)])
-
-
-def _style_of_layer(x: Tensor, y: Tensor) -> Tensor:
-    x, y = x.float(), y.float()
-    mean_gap = x.mean(dim=1) - y.mean(dim=1)
-    deviation_gap = x.std(dim=1) - y.std(dim=1)
-    return (mean_gap**2 + deviation_gap**2).mean()
-
-
-def content_loss(teacher_taps: Sequence[Tensor], student_taps: Sequence[Tensor]) -> Tensor:
-    """`[layers]`: mean squared distance of instance-normalised tokens; the teacher side is a constant."""
-    losses = [
-        ((instance_norm(t.detach()) - instance_norm(s)) ** 2).mean()
-        for t, s in zip(teacher_taps, student_taps, strict=True)
-    ]
-    return torch.stack(losses)
-
-
-def instance_norm(tokens: Tensor) -> Tensor:
-    """`[B, N, C]` normalised over the tokens of each sample and channel (divisor N, epsilon 1e-5)."""
-    tokens = tokens.float()
-    mean = tokens.mean(dim=1, keepdim=True)
-    variance = tokens.var(dim=1, keepdim=True, unbiased=False)
-    return (tokens - mean) / torch.sqrt(variance + 1e-5)
