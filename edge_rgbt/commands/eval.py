@@ -62,6 +62,9 @@ def _print_table(evaluation: Evaluation, per_sequence: bool) -> None:
         print(f"{name:{width}}  " + "  ".join(f"{values[metric]:7.5f}" for metric in rules.metrics))
     if evaluation.unscored:
         print(f"no result for {len(evaluation.unscored)}: {name_some(evaluation.unscored)}")
+    if evaluation.unmatched:
+        count = len(evaluation.unmatched)
+        print(f"not scored, no ground truth for {count}: {name_some(evaluation.unmatched)}")
     if evaluation.short:
         listed = [f"{s.name} ({s.frames} of {s.frames + s.missing})" for s in evaluation.short]
         print(f"result ends early, scored over its own length, which flatters it: {name_some(listed)}")

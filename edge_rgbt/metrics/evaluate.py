@@ -20,7 +20,10 @@ _NAMED = 5  # names shown in a one-line message
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Scores of one results folder; `faults` are lines about sequences that could not be scored."""
+    """Scores of one results folder; `faults` are lines about sequences that could not be scored.
+
+    unscored: sequences without a result. unmatched: results of which the ground truth knows nothing.
+    """
 
     rules: RuleSet
     split: str
@@ -28,6 +31,7 @@ class Evaluation:
     overall: Mapping[str, float]
     faults: tuple[str, ...] = ()
     unscored: tuple[str, ...] = ()
+    unmatched: tuple[str, ...] = ()
 
     @property
     def short(self) -> list[SequenceScore]:
@@ -48,6 +52,7 @@ class Evaluation:
                 for s in self.short
             ],
             "unscored": list(self.unscored),
+            "unmatched": list(self.unmatched),
             "faults": list(self.faults),
             "per_sequence": {score.name: dict(score.values) for score in self.scores},
         }
@@ -78,8 +83,21 @@ def evaluate(
     if not scores:
         raise EdgeRgbtError(faults[0])
     return Evaluation(
-        rules, split_name, tuple(scores), rules.score_dataset(scores), tuple(faults), tuple(absent)
+        rules=rules,
+        split=split_name,
+        scores=tuple(scores),
+        overall=rules.score_dataset(scores),
+        faults=tuple(faults),
+        unscored=tuple(absent),
+        unmatched=tuple(_unmatched(results, truths)),
     )
+
+
+def _unmatched(results: Path, truths: Sequence[TruthFiles]) -> list[str]:
+    """Result files of no known sequence: of another split, or their sequence lacks its box file."""
+    known = {truth.name for truth in truths}
+    names = sorted(path.stem for path in results.glob("*.txt") if not path.stem.endswith("_time"))
+    return [name for name in names if name not in known]
 
 
 def _score_all(

@@ -116,6 +116,17 @@ def test_box_files_of_unequal_length_are_a_fault(tmp_path, capsys):
     assert "2 boxes, but visible.txt has 3" in capsys.readouterr().err
 
 
+def test_a_result_whose_sequence_lacks_its_box_file_is_named(tmp_path, capsys):
+    data = make_truth(tmp_path / "data", "rgbt234")
+    (data / "10runone" / "visible.txt").unlink()
+    results = make_results(tmp_path / "results")
+    (results / "10runone_time.txt").write_text("0.02\n")
+    assert run(results, "--dataset", "rgbt234", "--data", data) == 0
+    assert "no ground truth for 1: 10runone" in capsys.readouterr().out
+    assert run(results, "--dataset", "rgbt234", "--data", data, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["unmatched"] == ["10runone"]
+
+
 def test_sequences_that_end_early_are_named_in_the_table(tmp_path, capsys):
     data = make_truth(tmp_path / "data", "rgbt234")
     results = make_results(tmp_path / "results")
