@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -29,11 +30,73 @@ def test_overrides_replace_values():
     assert recipe.out == "elsewhere"
 
 
+def test_an_override_is_read_as_the_type_of_its_key():
+    overrides = ["out=2026", "model.shared_students=false", "optimiser.learning_rate=1", "data.pairs=['a']"]
+    recipe = load_settings(Recipe, SHIPPED, overrides)
+    assert recipe.out == "2026"
+    assert recipe.model.shared_students is False
+    assert type(recipe.optimiser.learning_rate) is float
+    assert recipe.data.pairs == ("a",)
+
+
+def test_a_missing_value_is_named(tmp_path):
+    (tmp_path / "recipe.toml").write_text('out = "x"\n')
+    with pytest.raises(UsageError, match=r"recipe\.toml: seed is missing, expected a whole number"):
+        load_settings(Recipe, tmp_path / "recipe.toml")
+
+
+@dataclass(frozen=True)
+class Source:
+    root: str
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """Every kind of value that a recipe may hold and the shipped one does not."""
+
+    sources: tuple[Source, ...] = ()
+    size: tuple[int, int] = (1, 1)
+    limit: int | None = None
+    rates: dict[str, float] = field(default_factory=dict)
+
+
+def test_tables_in_lists_pairs_optionals_and_free_tables(tmp_path):
+    path = tmp_path / "shapes.toml"
+    path.write_text('size = [2, 3]\nlimit = 4\nrates = {head = 1}\n[[sources]]\nroot = "a"\nweight = 2\n')
+    assert load_settings(Shapes, path) == Shapes((Source("a", 2.0),), (2, 3), 4, {"head": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("[[sources]]\nweight = 2", r"sources\[0\].root is missing, expected text"),
+        ("size = [1]", "a list of 2: a whole number, a whole number"),
+        ("limit = 'x'", "limit is 'x', expected a whole number"),
+        ("rates = {head = 'x'}", "rates.head is 'x', expected a finite number"),
+    ],
+)
+def test_mistakes_in_them_are_named(tmp_path, text, named):
+    (tmp_path / "shapes.toml").write_text(text)
+    with pytest.raises(UsageError, match=named):
+        load_settings(Shapes, tmp_path / "shapes.toml")
+
+
 @pytest.mark.parametrize(
     ("override", "named"),
     [
         ("optimiser.step=7", "did you mean optimiser.steps"),
         ("model.vit.heads=5", "heads"),
+        ("optimiser.steps=abc", "optimiser.steps is 'abc', expected a whole number"),
+        ("optimiser.steps=2.5", "optimiser.steps is 2.5, expected a whole number"),
+        ("optimiser.steps=true", "optimiser.steps is True, expected a whole number"),
+        ("optimiser.learning_rate=fast", "optimiser.learning_rate is 'fast', expected a finite number"),
+        ("optimiser.learning_rate=1e999", "expected a finite number"),
+        ("model.shared_students=1", "model.shared_students is 1, expected true or false"),
+        ("model.vit.stem=round", "model.vit.stem is 'round', expected one of 'linear', 'conv'"),
+        ("data.pairs=[1]", r"data.pairs\[0\] is 1, expected text"),
+        ("data.pairs=folder", "data.pairs is 'folder', expected a list, each text"),
+        ("model=3", r"model is 3, expected a table \[model\]"),
         ("nonsense", "key=value"),
         ("seed.x=1", "seed is no table"),
     ],
