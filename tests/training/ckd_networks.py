@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import cv2
 import numpy as np
 import torch
 
+from edge_rgbt.imageops import crop_geometry, crop_square, crop_thermal
+from edge_rgbt.types import Box
+from training.export.deployable import INPUT_NAMES
 from training.models.ckd import CkdConfig, normalise
 from training.models.elimination import EliminationConfig
 from training.models.vit import VitConfig
@@ -26,3 +32,18 @@ def vector_crops(vectors: np.lib.npyio.NpzFile) -> list[torch.Tensor]:
 def vector_inputs(vectors: np.lib.npyio.NpzFile) -> list[torch.Tensor]:
     """The same, normalised."""
     return [normalise(crops) for crops in vector_crops(vectors)]
+
+
+def real_crops(data: Path, template_size: int, search_size: int, count: int) -> dict[str, np.ndarray]:
+    """Crops around the middle of aligned street pictures, as the tracker would take them."""
+    crops: dict[str, list[np.ndarray]] = {name: [] for name in INPUT_NAMES}
+    names = sorted(p.name for p in (data / "pairs" / "roadscene" / "visible").iterdir())
+    for k, name in enumerate(names[:count]):
+        rgb = cv2.imread(str(data / "pairs" / "roadscene" / "visible" / name))[..., ::-1]
+        tir = cv2.imread(str(data / "pairs" / "roadscene" / "infrared" / name), cv2.IMREAD_GRAYSCALE)
+        box = Box(rgb.shape[1] * 0.4 + 3 * k, rgb.shape[0] * 0.4, 30 + 7 * k, 40)
+        for part, factor, size in (("template", 2.0, template_size), ("search", 4.0, search_size)):
+            geometry = crop_geometry(box, factor, size)
+            crops[f"{part}_rgb"].append(crop_square(np.ascontiguousarray(rgb), geometry))
+            crops[f"{part}_tir"].append(crop_thermal(tir, geometry))
+    return {name: np.stack(values) for name, values in crops.items()}

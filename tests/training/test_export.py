@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import cv2
 import numpy as np
 import onnx
 import pytest
 import torch
-from ckd_networks import tiny_config, vector_crops
+from ckd_networks import real_crops, tiny_config
 
 from edge_rgbt.bundle import load_bundle
 from edge_rgbt.engine import open_engine
-from edge_rgbt.imageops import crop_geometry, crop_square, crop_thermal
-from edge_rgbt.types import Box
 from training.__main__ import main
 from training.checkpoints import load_tracker, save_checkpoint
 from training.export.deployable import INPUT_NAMES
@@ -26,7 +23,6 @@ from training.export.parity import (
     Difference,
     ParityError,
     compare,
-    compare_engine,
     require_parity,
     smooth_crops,
 )
@@ -47,7 +43,7 @@ DETAILS = {
     "tracker": {"window_weight": 0.5},
     "provenance": {"data": "none, made by recipe"},
 }
-FAST = ("mce", "none-shared")
+FAST = ("mce",)
 variants = pytest.mark.parametrize(
     "name", [pytest.param(n, marks=() if n in FAST else pytest.mark.slow) for n in VARIANTS]
 )
@@ -86,21 +82,6 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         return made[name]
 
     return get
-
-
-def real_crops(data: Path, template_size: int, search_size: int, count: int) -> dict[str, np.ndarray]:
-    """Crops around the middle of aligned street pictures, as the tracker would take them."""
-    crops: dict[str, list[np.ndarray]] = {name: [] for name in INPUT_NAMES}
-    names = sorted(p.name for p in (data / "pairs" / "roadscene" / "visible").iterdir())
-    for k, name in enumerate(names[:count]):
-        rgb = cv2.imread(str(data / "pairs" / "roadscene" / "visible" / name))[..., ::-1]
-        tir = cv2.imread(str(data / "pairs" / "roadscene" / "infrared" / name), cv2.IMREAD_GRAYSCALE)
-        box = Box(rgb.shape[1] * 0.4 + 3 * k, rgb.shape[0] * 0.4, 30 + 7 * k, 40)
-        for part, factor, size in (("template", 2.0, template_size), ("search", 4.0, search_size)):
-            geometry = crop_geometry(box, factor, size)
-            crops[f"{part}_rgb"].append(crop_square(np.ascontiguousarray(rgb), geometry))
-            crops[f"{part}_tir"].append(crop_thermal(tir, geometry))
-    return {name: np.stack(values) for name, values in crops.items()}
 
 
 def assert_close(differences: list[Difference]) -> None:
@@ -312,40 +293,3 @@ def test_a_mistake_is_one_line_and_leaves_nothing(
     assert len(lines) == 1
     assert said in lines[0]
     assert sorted(p.relative_to(tmp_path) for p in tmp_path.rglob("*")) == before
-
-
-@pytest.fixture(scope="module")
-def published_checkpoint(vitb_state: dict, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """What the released training writes: weights under `net`, and what else stands beside them."""
-    path = tmp_path_factory.mktemp("published") / "CKD_ep0025.pth.tar"
-    torch.save(
-        {"epoch": 25, "net": published_part(vitb_state), "net_type": "CKD", "stats": {"loss": [1.0]}}, path
-    )
-    yield path
-    path.unlink()  # three quarters of a gigabyte
-
-
-def published_part(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """What the test-time network needs; the teachers' keys are tried with small networks."""
-    return {k: v for k, v in state.items() if k.startswith(("rgb_branch.", "tir_branch.", "box_head."))}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("mode", ["none", "ce", "mce"])
-def test_published_network_exports_and_answers_as_the_vectors_say(
-    mode: str, published_checkpoint: Path, ckd_vectors: Path, shared_data: Path, tmp_path: Path
-) -> None:
-    torch.set_num_threads(2)
-    assert export(published_checkpoint, tmp_path / "bundle", "--elimination", mode) == 0
-    bundle = load_bundle(tmp_path / "bundle")
-    engine = open_engine(bundle)
-    expected = np.load(ckd_vectors / f"net_{mode}.npz")
-    crops = [c.numpy() for c in vector_crops(np.load(ckd_vectors / "net_inputs.npz"))]
-    found = engine.run({n: np.ascontiguousarray(c) for n, c in zip(INPUT_NAMES, crops, strict=True)})
-    np.testing.assert_allclose(found["score"], expected["score_map"], atol=2e-5)
-    np.testing.assert_allclose(found["size"], expected["size_map"], atol=1e-5)
-    np.testing.assert_allclose(found["offset"], expected["offset_map"], atol=2e-5)
-    if mode != "ce":
-        tracker, _ = load_tracker(published_checkpoint, mode)
-        assert_close(compare_engine(tracker, engine, real_crops(shared_data, 128, 256, count=1)))
-    (bundle.path / "model.onnx").unlink()  # three quarters of a gigabyte
