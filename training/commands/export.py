@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_rgbt.errors import UsageError
+from training.export.families import FAMILIES
 
 EXAMPLE = (
     "python -m training export --family ckd --checkpoint CKD_ep0025.pth.tar --elimination mce --out ckd-mce"
@@ -17,7 +18,9 @@ DETAILS = ("name", "version", "licence", "provenance", "metrics", "lost_threshol
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds this command's arguments."""
-    parser.add_argument("--family", choices=["ckd"], required=True, help="what network the checkpoint holds")
+    parser.add_argument(
+        "--family", choices=list(FAMILIES), required=True, help="what network the checkpoint holds"
+    )
     parser.add_argument(
         "--checkpoint", type=Path, required=True, metavar="FILE", help="ours, or the published layout"
     )
@@ -27,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--elimination",
         choices=["none", "ce", "mce"],
-        help="token elimination (default: as trained, or none)",
+        help="token elimination of CKD (default: as trained, or none)",
     )
     parser.add_argument("--fp16", action="store_true", help="FP16 weights and arithmetic")
     parser.add_argument("--torch", action="store_true", help="also write model.pt2, a PyTorch program")
@@ -39,13 +42,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Exports one checkpoint and says what came out."""
     from edge_rgbt.bundle import describe
-    from training.export.bundle import export_ckd
+    from training.export.bundle import export_bundle
+    from training.export.exportable import ExportOptions
 
-    bundle, differences = export_ckd(
+    bundle, differences = export_bundle(
+        args.family,
         args.checkpoint,
         args.out,
-        elimination=args.elimination,
-        half=args.fp16,
+        options=ExportOptions(args.elimination, args.fp16),
         with_program=args.torch,
         details=_read_details(args.details),
     )

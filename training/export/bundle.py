@@ -15,56 +15,47 @@ from typing import Any
 
 import torch
 
-from edge_rgbt.bundle import (
-    Bundle,
-    Manifest,
-    TrackerSettings,
-    map_outputs,
-    raw_pixel_inputs,
-    write_bundle,
-)
+from edge_rgbt.bundle import Bundle, Manifest, TrackerSettings, map_outputs, write_bundle
 from edge_rgbt.errors import EdgeRgbtError, UsageError
 from edge_rgbt.files import atomic_path
-from training.checkpoints import Checkpoint, load_tracker
-from training.export.costs import measure_cost
-from training.export.deployable import DeployableCkd
+from training.export.exportable import Exportable, ExportOptions
+from training.export.families import load_exportable
 from training.export.onnx_graph import export_onnx, portable_program
-from training.export.parity import TOLERANCES, Difference, compare, require_parity, smooth_crops
+from training.export.parity import TOLERANCES, Difference, compare, require_parity, smooth_inputs
 from training.export.tensorrt_ops import require_tensorrt
-from training.models.ckd import CkdTracker
 
 TARGET_TENSORRT = "10.3"  # the oldest in the field: JetPack 6.2
 LARGEST_ONNX = 2**31 - 1  # bytes; a larger graph would need external data
-UNTUNED_LOST_THRESHOLD = 0.25  # nothing is published for CKD; a trained bundle states its own
 
 
-def export_ckd(
+def export_bundle(
+    family: str,
     checkpoint: Path,
     out: Path,
     *,
-    elimination: str | None = None,
-    half: bool = False,
+    options: ExportOptions | None = None,
     with_program: bool = False,
     details: Mapping[str, Any] | None = None,
 ) -> tuple[Bundle, list[Difference]]:
     """Writes a bundle, or nothing: the graph must pass TensorRT's operator check and agree with the network.
 
-    details: manifest fields that replace the ones worked out here.
+    family: one of `families.FAMILIES`. details: manifest fields that replace the ones worked out here.
     """
     _check_out(out)
     _say(f"reading {checkpoint}")
-    tracker, source = load_tracker(checkpoint, elimination)
-    manifest = _manifest(tracker, source, half, details or {})
+    options = options or ExportOptions()
+    loaded = load_exportable(family, checkpoint, options)
+    manifest = _manifest(loaded, options.half, details or {})
     _say("tracing the network")
-    files = _graph_files(DeployableCkd(tracker, half), with_program)
+    files = _graph_files(loaded, with_program)
     unchecked = out.with_name(f"unchecked-{out.name}")
     try:
         bundle = write_bundle(unchecked, manifest, files)
         files.clear()
         _say("comparing the bundle with the network")
         tolerance = TOLERANCES[manifest.precision]
-        crops = smooth_crops(manifest.template_size, manifest.search_size, tolerance.crops)
-        differences = compare(tracker, bundle, crops)
+        crops = smooth_inputs(manifest.inputs, tolerance.crops)
+        differences = compare(loaded.tracker, bundle, crops)
         require_parity(differences, tolerance)
         with atomic_path(out) as part:
             os.replace(unchecked, part)
@@ -73,54 +64,54 @@ def export_ckd(
     return replace(bundle, path=out), differences
 
 
-def _graph_files(network: DeployableCkd, with_program: bool) -> dict[str, bytes | Path]:
-    model = export_onnx(network)
+def _graph_files(loaded: Exportable, with_program: bool) -> dict[str, bytes | Path]:
+    model = export_onnx(loaded.network, loaded.family)
     require_tensorrt(model, TARGET_TENSORRT)
     if model.ByteSize() > LARGEST_ONNX:
         raise EdgeRgbtError(f"the graph takes {model.ByteSize() / 1e9:.1f} GB, more than ONNX files hold")
-    files: dict[str, bytes | Path] = {"model.onnx": model.SerializeToString()}
+    files: dict[str, bytes | Path] = {"model.onnx": model.SerializeToString(), **loaded.files}
     if with_program:
         stream = io.BytesIO()
-        torch.export.save(portable_program(network), stream)
+        torch.export.save(portable_program(loaded.network), stream)
         files["model.pt2"] = stream.getvalue()
     return files
 
 
-def _manifest(tracker: CkdTracker, source: Checkpoint, half: bool, details: Mapping[str, Any]) -> Manifest:
-    config, vit = tracker.config, tracker.config.vit
-    cost = measure_cost(tracker)
+def _manifest(loaded: Exportable, half: bool, details: Mapping[str, Any]) -> Manifest:
+    source, sizes = loaded.source, loaded.sizes
     trained = source.extras.get("recipe")
     provenance = {
         "checkpoint": {"file": source.path.name, "sha256": _sha256(source.path)},
         "recipe": trained if isinstance(trained, Mapping) else "not stated in the checkpoint",
         "step": source.extras.get("step", source.extras.get("epoch")),
         "commit": _commit(),
-        "network": config.to_dict(),
-        "macs_counted": {"linear and convolution": cost.layers, "attention products": cost.attention},
+        "network": loaded.tracker.config.to_dict(),
+        "macs_counted": dict(loaded.macs),
     }
     stated = dict(details)
     provenance |= stated.pop("provenance", {})
     settings = stated.pop("tracker", {})
     fields = {
-        "name": f"ckd-{vit.embed_dim}x{vit.depth}-{config.elimination.mode}",
+        "name": loaded.name,
         "version": "0",
         "licence": "not stated; ask whoever trained the checkpoint",
         "metrics": None,
-        "lost_threshold": UNTUNED_LOST_THRESHOLD,
+        "lost_threshold": loaded.lost_threshold,
         **stated,
     }
     return Manifest(
-        family="ckd",
+        family=loaded.family,
         precision="fp16" if half else "fp32",
-        template_size=vit.template_size,
-        search_size=vit.search_size,
-        template_factor=config.template_factor,
-        search_factor=config.search_factor,
-        stride=vit.patch_size,
-        inputs=raw_pixel_inputs(vit.template_size, vit.search_size),
-        outputs=map_outputs(vit.search_side),
-        params=cost.parameters,
-        macs=cost.macs,
+        template_size=sizes.template_size,
+        search_size=sizes.search_size,
+        template_factor=sizes.template_factor,
+        search_factor=sizes.search_factor,
+        stride=sizes.stride,
+        inputs=loaded.tracker.input_specs(),
+        outputs=map_outputs(sizes.search_size // sizes.stride),
+        params=loaded.params,
+        macs=sum(loaded.macs.values()),
+        dynamic_template=loaded.dynamic_template,
         provenance=_portable(provenance),
         tracker=_tracker_settings(settings),
         **fields,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
 
-from training.models.ckd import CkdTracker
 from training.models.vit import Attention
 
 
@@ -28,8 +28,11 @@ class Cost:
         return self.layers + self.attention
 
 
-def measure_cost(tracker: CkdTracker) -> Cost:
-    """Counts while a network of the same sizes without storage runs once: costs neither memory nor time."""
+def measure_cost(tracker: Any) -> Cost:
+    """Counts while a network of the same sizes without storage runs once: costs neither memory nor time.
+
+    tracker: an `exportable.TrackerNetwork`.
+    """
     tally = {"layers": 0, "attention": 0}
 
     def count(module: nn.Module, inputs: tuple, output: object) -> None:
@@ -43,12 +46,11 @@ def measure_cost(tracker: CkdTracker) -> Cost:
             tally["layers"] += output.numel() * math.prod(module.weight.shape[1:])
 
     with torch.device("meta"):
-        hollow = CkdTracker(tracker.config).eval()
+        hollow = type(tracker)(tracker.config).eval()
     for module in hollow.modules():
         if isinstance(module, (Attention, nn.Linear, nn.Conv2d)):
             module.register_forward_hook(count)
-    vit = tracker.config.vit
-    sizes = (vit.template_size, vit.template_size, vit.search_size, vit.search_size)
+    sides = [spec.shape[1] for spec in tracker.input_specs()]
     with torch.no_grad():
-        hollow(*(torch.empty(1, 3, side, side, device="meta") for side in sizes))
+        hollow(*(torch.empty(1, 3, side, side, device="meta") for side in sides))
     return Cost(sum(p.numel() for p in tracker.parameters()), **tally)

@@ -1,4 +1,4 @@
-"""CKD as it leaves PyTorch: raw uint8 crops in, float32 maps out, constants folded into the weights.
+"""Networks as they leave PyTorch: pixels in, float32 maps out, constants folded into the weights.
 
 Folded, all exact but for rounding: BatchNorm into the convolution before it, pixel normalisation into the
 stem, the attention scale into the q rows of qkv (TensorRT fuses attention only when Q is scaled, not the
@@ -8,11 +8,13 @@ scores).
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from edge_rgbt.engine.base import TensorSpec
 from training.models.ckd import PIXEL_MEAN, PIXEL_STD, CkdTracker
 from training.models.vit import Attention, ConvStem, LinearStem, Vit
 
@@ -20,32 +22,38 @@ INPUT_NAMES = ("template_rgb", "template_tir", "search_rgb", "search_tir")
 OUTPUT_NAMES = ("score", "size", "offset")
 
 
-class DeployableCkd(nn.Module):
-    """Takes uint8 crops `[N, H, W, 3]`, RGB order, as in INPUT_NAMES; returns score, size, offset."""
+class Deployable(nn.Module):
+    """A folded copy of a tracker. Subclasses name the graph's inputs in `forward`, which calls `answer`.
 
-    def __init__(self, tracker: CkdTracker, half: bool = False) -> None:
-        """Works on a copy of `tracker`. half: FP16 weights and arithmetic; the outputs stay float32."""
+    inputs: what the graph takes, in the order of `forward`.
+    """
+
+    def __init__(self, tracker: Any, white: float, half: bool = False) -> None:
+        """tracker: an `exportable.TrackerNetwork`. white: the largest pixel value of its inputs.
+
+        half: FP16 weights and arithmetic; the outputs stay float32.
+        """
         super().__init__()
-        self.config = tracker.config
+        self.inputs: tuple[TensorSpec, ...] = tracker.input_specs()
         self.tracker = copy.deepcopy(tracker).eval().requires_grad_(False)
+        mean = None
         for module in list(self.tracker.modules()):
             if isinstance(module, nn.Sequential):
                 _fold_batch_norms(module)
             elif isinstance(module, Attention):
                 _fold_scale(module)
             elif isinstance(module, Vit):
-                _fold_pixel_scale(module.patch_embed)
-        # A convolution that pads with zeros means a mean pixel there, so the mean is taken off before it;
-        # a stem without padding carries the mean in its bias.
-        mean = None if tracker.config.vit.stem == "linear" else _mean_pixel().float()
+                _fold_pixel_scale(module.patch_embed, white)
+                # A convolution that pads with zeros means a mean pixel there, so the mean is taken off
+                # before it; a stem without padding carries the mean in its bias.
+                if isinstance(module.patch_embed, ConvStem):
+                    mean = _mean_pixel(white).float()
         self.register_buffer("mean_pixel", mean)
         self.precision = torch.float16 if half else torch.float32
         self.to(self.precision)
 
-    def forward(
-        self, template_rgb: Tensor, template_tir: Tensor, search_rgb: Tensor, search_tir: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        crops = (template_rgb, template_tir, search_rgb, search_tir)
+    def answer(self, *crops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Crops `[N, H, W, 3]`, RGB order, to score, size, offset."""
         score, size, offset = self.tracker(*map(self._pixels, crops))
         return score.float(), size.float(), offset.float()
 
@@ -60,18 +68,30 @@ class DeployableCkd(nn.Module):
         return pixels if self.mean_pixel is None else pixels - self.mean_pixel
 
 
-def _mean_pixel() -> Tensor:
-    return 255.0 * torch.tensor(PIXEL_MEAN, dtype=torch.float64).view(1, 3, 1, 1)
+class DeployableCkd(Deployable):
+    """Takes uint8 crops, as in INPUT_NAMES."""
+
+    def __init__(self, tracker: CkdTracker, half: bool = False) -> None:
+        super().__init__(tracker, 255.0, half)
+
+    def forward(
+        self, template_rgb: Tensor, template_tir: Tensor, search_rgb: Tensor, search_tir: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        return self.answer(template_rgb, template_tir, search_rgb, search_tir)
 
 
-def _fold_pixel_scale(stem: LinearStem | ConvStem) -> None:
-    """Makes the first convolution take pixels of 0..255, with the mean taken off before if it pads."""
+def _mean_pixel(white: float) -> Tensor:
+    return white * torch.tensor(PIXEL_MEAN, dtype=torch.float64).view(1, 3, 1, 1)
+
+
+def _fold_pixel_scale(stem: LinearStem | ConvStem, white: float) -> None:
+    """Makes the first convolution take pixels of 0..white, with the mean taken off before if it pads."""
     first = next(module for module in stem.modules() if isinstance(module, nn.Conv2d))
     weight = first.weight.data.double() / (
-        255.0 * torch.tensor(PIXEL_STD, dtype=torch.float64)[:, None, None]
+        white * torch.tensor(PIXEL_STD, dtype=torch.float64)[:, None, None]
     )
     if isinstance(stem, LinearStem):
-        first.bias.data = (first.bias.data.double() - (weight * _mean_pixel()).sum((1, 2, 3))).float()
+        first.bias.data = (first.bias.data.double() - (weight * _mean_pixel(white)).sum((1, 2, 3))).float()
     first.weight.data = weight.float()
 
 

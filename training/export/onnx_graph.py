@@ -13,20 +13,20 @@ from collections.abc import Iterator
 import onnx
 import torch
 
-from training.export.deployable import INPUT_NAMES, OUTPUT_NAMES, DeployableCkd
+from training.export.deployable import OUTPUT_NAMES, Deployable
 
 OPSET = 19  # the first with FP16 quantisation scales; TensorRT 10.3 takes up to 20
 IR_VERSION = 9  # the one that came with opset 19
 
 
-def example_crops(network: DeployableCkd, batch: int = 2) -> tuple[torch.Tensor, ...]:
-    """Grey uint8 crops of the right shapes, in the order of INPUT_NAMES."""
-    vit = network.config.vit
-    sides = (vit.template_size, vit.template_size, vit.search_size, vit.search_size)
-    return tuple(torch.full((batch, side, side, 3), 127, dtype=torch.uint8) for side in sides)
+def example_crops(network: Deployable, batch: int = 2) -> tuple[torch.Tensor, ...]:
+    """Even crops of the right shapes and types, in the order of the network's inputs."""
+    return tuple(
+        torch.ones((batch, *spec.shape[1:]), dtype=getattr(torch, spec.dtype)) for spec in network.inputs
+    )
 
 
-def export_program(network: DeployableCkd) -> torch.export.ExportedProgram:
+def export_program(network: Deployable) -> torch.export.ExportedProgram:
     """The network as a PyTorch program with a free batch size."""
     batch = torch.export.Dim("N", min=1, max=64)
     crops = example_crops(network)
@@ -34,7 +34,7 @@ def export_program(network: DeployableCkd) -> torch.export.ExportedProgram:
         return torch.export.export(network, crops, dynamic_shapes=tuple({0: batch} for _ in crops))
 
 
-def portable_program(network: DeployableCkd) -> torch.export.ExportedProgram:
+def portable_program(network: Deployable) -> torch.export.ExportedProgram:
     """The program that ships, for GPUs without TensorRT: fused attention, no source locations."""
     network.use_fused_attention(True)
     try:
@@ -48,13 +48,13 @@ def portable_program(network: DeployableCkd) -> torch.export.ExportedProgram:
     return program
 
 
-def export_onnx(network: DeployableCkd) -> onnx.ModelProto:
-    """The network as an ONNX model of opset 19."""
+def export_onnx(network: Deployable, name: str) -> onnx.ModelProto:
+    """The network as an ONNX model of opset 19 whose graph is called `name`."""
     with _quiet(), torch.no_grad():
         program = torch.onnx.export(
             export_program(network),
             dynamo=True,
-            input_names=list(INPUT_NAMES),
+            input_names=[spec.name for spec in network.inputs],
             output_names=list(OUTPUT_NAMES),
             opset_version=OPSET,
             verbose=False,
@@ -62,7 +62,7 @@ def export_onnx(network: DeployableCkd) -> onnx.ModelProto:
     assert program is not None
     model = program.model_proto
     _rename(model.graph)
-    _strip(model)
+    _strip(model, name)
     return model
 
 
@@ -83,7 +83,7 @@ def _rename(graph: onnx.GraphProto) -> None:
                 node.input[i] = anonymous[value].name
 
 
-def _strip(model: onnx.ModelProto) -> None:
+def _strip(model: onnx.ModelProto, name: str) -> None:
     """Removes what the exporter noted about this machine and itself; names the batch axis N."""
     model.ir_version = IR_VERSION
     model.doc_string = ""
@@ -92,7 +92,7 @@ def _strip(model: onnx.ModelProto) -> None:
     del model.opset_import[:]
     model.opset_import.extend(kept)
     graph = model.graph
-    graph.name, graph.doc_string = "ckd", ""
+    graph.name, graph.doc_string = name, ""
     del graph.metadata_props[:]
     del graph.value_info[:]  # every reader works the shapes between nodes out again
     for value in (*graph.input, *graph.output):

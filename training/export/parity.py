@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import torch
 
-from edge_rgbt.bundle import Bundle
+from edge_rgbt.bundle import Bundle, raw_pixel_inputs
 from edge_rgbt.engine import Engine, open_engine
+from edge_rgbt.engine.base import TensorSpec
 from edge_rgbt.errors import EdgeRgbtError
 from edge_rgbt.imageops import Peak, decode_peak, hann_window
-from training.export.deployable import INPUT_NAMES
-from training.models.ckd import CkdTracker, normalise
+from training.export.exportable import TrackerNetwork
 
 
 class ParityError(EdgeRgbtError):
@@ -53,13 +53,16 @@ class Difference:
         return self.same_cell and self.maps <= tolerance.maps and self.box_px <= tolerance.box_px
 
 
-def smooth_crops(template_size: int, search_size: int, count: int, seed: int = 0) -> dict[str, np.ndarray]:
-    """Soft random blobs with a little grain as uint8 crops `[count, S, S, 3]`; thermal has equal channels."""
+def smooth_inputs(inputs: Sequence[TensorSpec], count: int, seed: int = 0) -> dict[str, np.ndarray]:
+    """Soft random blobs with a little grain as crops `[count, S, S, 3]` for each graph input.
+
+    uint8 in 0..255, floats in 0..1; thermal has equal channels.
+    """
     generator = np.random.default_rng(seed)
     crops = {}
-    for name in INPUT_NAMES:
-        side = template_size if name.startswith("template") else search_size
-        channels = 3 if name.endswith("rgb") else 1
+    for spec in inputs:
+        side = spec.shape[1]
+        channels = 1 if spec.name.endswith("tir") else 3
         pictures = []
         for _ in range(count):
             blobs = generator.uniform(0, 255, (9, 9, channels)).astype(np.float32)
@@ -68,11 +71,18 @@ def smooth_crops(template_size: int, search_size: int, count: int, seed: int = 0
             )
             grained = soft + generator.normal(0, 4, soft.shape)
             pictures.append(np.broadcast_to(grained, (side, side, 3)))
-        crops[name] = np.ascontiguousarray(np.clip(pictures, 0, 255).astype(np.uint8))
+        pixels = np.clip(pictures, 0, 255)
+        pixels = pixels if spec.dtype == "uint8" else pixels / 255
+        crops[spec.name] = np.ascontiguousarray(pixels.astype(spec.dtype))
     return crops
 
 
-def compare(tracker: CkdTracker, bundle: Bundle, crops: Mapping[str, np.ndarray]) -> list[Difference]:
+def smooth_crops(template_size: int, search_size: int, count: int, seed: int = 0) -> dict[str, np.ndarray]:
+    """The same for the raw crops of both modalities."""
+    return smooth_inputs(raw_pixel_inputs(template_size, search_size), count, seed)
+
+
+def compare(tracker: TrackerNetwork, bundle: Bundle, crops: Mapping[str, np.ndarray]) -> list[Difference]:
     """Runs network and bundle on each crop, one at a time as in flight."""
     engine = open_engine(bundle, "onnx")
     try:
@@ -81,18 +91,20 @@ def compare(tracker: CkdTracker, bundle: Bundle, crops: Mapping[str, np.ndarray]
         engine.close()
 
 
-def compare_engine(tracker: CkdTracker, engine: Engine, crops: Mapping[str, np.ndarray]) -> list[Difference]:
+def compare_engine(
+    tracker: TrackerNetwork, engine: Engine, crops: Mapping[str, np.ndarray]
+) -> list[Difference]:
     """The same with an engine that is already open."""
-    vit = tracker.config.vit
-    window = hann_window(vit.search_side)
+    names = [spec.name for spec in tracker.input_specs()]
+    search_size = max(spec.shape[1] for spec in tracker.input_specs())
     differences = []
-    for i in range(len(crops[INPUT_NAMES[0]])):
-        one = {name: np.ascontiguousarray(crops[name][i : i + 1]) for name in INPUT_NAMES}
+    for i in range(len(crops[names[0]])):
+        one = {name: np.ascontiguousarray(crops[name][i : i + 1]) for name in names}
         found = engine.run(one)
         with torch.no_grad():
-            output = tracker(*(normalise(torch.from_numpy(one[name])) for name in INPUT_NAMES))
+            output = tracker.from_pixels(*(torch.from_numpy(one[name]) for name in names))
         wanted = {name: value.numpy() for name, value in output._asdict().items()}
-        differences.append(_difference(wanted, found, window, vit.search_size))
+        differences.append(_difference(wanted, found, search_size))
     return differences
 
 
@@ -109,8 +121,9 @@ def require_parity(differences: list[Difference], tolerance: Tolerance) -> None:
 
 
 def _difference(
-    wanted: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray], window: np.ndarray, search_size: int
+    wanted: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray], search_size: int
 ) -> Difference:
+    window = hann_window(wanted["score"].shape[-1])
     maps = max(float(np.abs(wanted[name] - found[name]).max()) for name in wanted)
     a, b = (decode_peak(m["score"][0, 0], m["size"][0], m["offset"][0], window) for m in (wanted, found))
     return Difference(maps, search_size * _box_distance(a, b), (a.row, a.col) == (b.row, b.col))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from edge_rgbt.engine.base import TensorSpec
+from edge_rgbt.manifest import raw_pixel_inputs
 from training.models.branches import Stream, interleave, run_branches
+from training.models.configuration import build_config
 from training.models.elimination import Cut, EliminationConfig
 from training.models.head import CenterHead, HeadOutput
 from training.models.vit import Vit, VitConfig
@@ -52,18 +55,10 @@ class CkdConfig:
         """Inverse of `to_dict`; left-out keys take defaults. Raises ValueError naming an unknown key."""
         parts = dict(values)
         if "vit" in parts:
-            parts["vit"] = _build(VitConfig, parts["vit"], "vit.")
+            parts["vit"] = build_config(VitConfig, parts["vit"], "vit.")
         if "elimination" in parts:
-            parts["elimination"] = _build(EliminationConfig, parts["elimination"], "elimination.")
-        return _build(cls, parts, "")
-
-
-def _build(kind: type, values: Mapping[str, Any], prefix: str) -> Any:
-    known = {item.name for item in fields(kind)}
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise ValueError(f"unknown key {prefix}{unknown[0]}; known are {', '.join(sorted(known))}")
-    return kind(**values)
+            parts["elimination"] = build_config(EliminationConfig, parts["elimination"], "elimination.")
+        return build_config(cls, parts)
 
 
 class Taps(NamedTuple):
@@ -113,6 +108,14 @@ class CkdTracker(nn.Module):
         streams = self.student_streams((template_rgb, template_tir), (search_rgb, search_tir))
         run_branches(streams, self.config.elimination)
         return self.box_head(self.search_map(fuse_students(streams)))
+
+    def input_specs(self) -> tuple[TensorSpec, ...]:
+        """The inputs of the deployed graph: raw crops."""
+        return raw_pixel_inputs(self.config.vit.template_size, self.config.vit.search_size)
+
+    def from_pixels(self, *crops: Tensor) -> HeadOutput:
+        """The answer to uint8 crops `[B, H, W, 3]` in the order of `input_specs`."""
+        return self(*map(normalise, crops))
 
     def student_streams(
         self,

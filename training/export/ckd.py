@@ -1,0 +1,32 @@
+"""CKD for the export: checkpoints of ours or in the published layout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from training.checkpoints import load_tracker
+from training.export.costs import measure_cost
+from training.export.deployable import DeployableCkd
+from training.export.exportable import Exportable, ExportOptions, Sizes, counted
+
+UNTUNED_LOST_THRESHOLD = 0.25  # nothing is published for CKD; a trained bundle states its own
+
+
+def load(checkpoint: Path, options: ExportOptions) -> Exportable:
+    """The students and their head, with the elimination asked for."""
+    tracker, source = load_tracker(checkpoint, options.elimination)
+    config, vit = tracker.config, tracker.config.vit
+    cost = measure_cost(tracker)
+    return Exportable(
+        family="ckd",
+        name=f"ckd-{vit.embed_dim}x{vit.depth}-{config.elimination.mode}",
+        tracker=tracker,
+        network=DeployableCkd(tracker, options.half),
+        source=source,
+        sizes=Sizes(
+            vit.template_size, vit.search_size, config.template_factor, config.search_factor, vit.patch_size
+        ),
+        params=cost.parameters,
+        macs=counted(cost),
+        lost_threshold=UNTUNED_LOST_THRESHOLD,
+    )
