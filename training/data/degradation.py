@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from training.data.samples import TrackingSample
+from training.data.samples import CROPS, TrackingSample
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +29,13 @@ def degrade(sample: TrackingSample, rates: DegradationRates, rng: np.random.Gene
     """Frames share what a camera keeps (colour, inversion, mirror); light, blur, noise differ per frame."""
     z_rgb, x_rgb = sample.template_rgb, sample.search_rgb
     z_tir, x_tir = sample.template_tir, sample.search_tir
+    d_rgb, d_tir = sample.dynamic_rgb, sample.dynamic_tir
     if rng.random() < rates.grey:
         z_rgb, x_rgb = _to_grey(z_rgb), _to_grey(x_rgb)
+        d_rgb = None if d_rgb is None else _to_grey(d_rgb)
     if rng.random() < rates.invert_thermal:
         z_tir, x_tir = 255 - z_tir, 255 - x_tir
+        d_tir = None if d_tir is None else 255 - d_tir
     z_rgb, x_rgb = (_relight(i, rng, 0.75, 1.25, 12) for i in (z_rgb, x_rgb))
     z_tir, x_tir = (_relight(i, rng, 0.75, 1.25, 12) for i in (z_tir, x_tir))
     z_rgb, x_rgb, z_tir, x_tir = _weaken_one(z_rgb, x_rgb, z_tir, x_tir, rates, rng)
@@ -43,7 +46,9 @@ def degrade(sample: TrackingSample, rates: DegradationRates, rng: np.random.Gene
         else:
             x_tir = np.full_like(x_tir, level)
     z_rgb, x_rgb, z_tir, x_tir = (_soften(i, rates, rng) for i in (z_rgb, x_rgb, z_tir, x_tir))
-    degraded = TrackingSample(z_rgb, z_tir, x_rgb, x_tir, sample.target)
+    if d_rgb is not None and d_tir is not None:
+        d_rgb, d_tir = (_soften(_relight(i, rng, 0.75, 1.25, 12), rates, rng) for i in (d_rgb, d_tir))
+    degraded = TrackingSample(z_rgb, z_tir, x_rgb, x_tir, sample.target, d_rgb, d_tir)
     return _mirrored(degraded) if rng.random() < rates.mirror else degraded
 
 
@@ -108,6 +113,7 @@ def _mirrored(sample: TrackingSample) -> TrackingSample:
     x, y, w, h = sample.target
     flipped = {
         name: np.ascontiguousarray(getattr(sample, name)[:, ::-1])
-        for name in ("template_rgb", "template_tir", "search_rgb", "search_tir")
+        for name in CROPS
+        if getattr(sample, name) is not None
     }
     return replace(sample, target=np.array([1 - x - w, y, w, h], np.float32), **flipped)

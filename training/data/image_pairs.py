@@ -42,9 +42,9 @@ def _image_names(folder: Path) -> set[str]:
 def _load_pair(visible: Path, infrared: Path) -> AlignedImages:
     rgb = cv2.imread(str(visible), cv2.IMREAD_COLOR)
     tir = cv2.imread(str(infrared), cv2.IMREAD_GRAYSCALE)
-    for path, image in ((visible, rgb), (infrared, tir)):
-        if image is None:
-            raise SequenceError(f"{path}: cannot be read as an image; remove it or copy it again")
+    if rgb is None or tir is None:
+        path = visible if rgb is None else infrared
+        raise SequenceError(f"{path}: cannot be read as an image; remove it or copy it again")
     scale = min(1.0, LONG_SIDE_PX / max(rgb.shape[:2]))
     size = (round(rgb.shape[1] * scale), round(rgb.shape[0] * scale))
     rgb = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)

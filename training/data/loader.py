@@ -1,8 +1,9 @@
-"""Batches from several weighted sources, the same for a seed whatever the number of workers."""
+"""Batches from several weighted sources, the same for a seed whatever the number of workers and processes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,8 +12,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from training.data.degradation import DegradationRates, degrade
-from training.data.samples import RejectedSample, TrackingSample
+from edge_rgbt.errors import EdgeRgbtError
+from training.data.augmentation import Augmentation, Drawn, StrongAugmentation
+from training.data.degradation import DegradationRates
+from training.data.samples import CROPS, RejectedSample, TrackingSample
 
 MAX_DRAWS = 50  # a source that fails this often in a row is broken, not unlucky
 
@@ -20,24 +23,36 @@ MAX_DRAWS = 50  # a source that fails this often in a row is broken, not unlucky
 class SampleSource(Protocol):
     """Anything that draws tracking samples."""
 
-    def draw(self, rng: np.random.Generator) -> TrackingSample:
-        """One sample; raises RejectedSample where the draw did not work out."""
+    def draw(self, rng: np.random.Generator) -> Drawn:
+        """One sample, cut or uncut; raises RejectedSample where the draw did not work out."""
         ...
+
+
+WeightedSources = list[tuple[SampleSource, float]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """Crops as float NCHW in 0..255 with three channels, targets `[B, 4]` xywh fractions."""
+    """Crops as float NCHW in 0..255 with three channels, targets `[B, 4]` xywh fractions.
+
+    dynamic_rgb, dynamic_tir: the second template; None where the stream draws none.
+    """
 
     template_rgb: Tensor
     template_tir: Tensor
     search_rgb: Tensor
     search_tir: Tensor
     target: Tensor
+    dynamic_rgb: Tensor | None = None
+    dynamic_tir: Tensor | None = None
 
 
 class BatchStream(Dataset):
-    """Batch k is a pure function of the seed and k, so that a resumed run sees what it would have seen."""
+    """Batch k is a pure function of the seed and k, so that a resumed run sees what it would have seen.
+
+    rates: of the strong augmentation, which is the default. augmentation: takes its place.
+    dynamic: hand over a second template; samples without one repeat the first.
+    """
 
     def __init__(
         self,
@@ -45,6 +60,8 @@ class BatchStream(Dataset):
         batch_size: int,
         seed: int,
         rates: DegradationRates | None = None,
+        augmentation: Augmentation | None = None,
+        dynamic: bool = False,
     ):
         if not sources or sum(weight for _, weight in sources) <= 0:
             raise ValueError("a batch stream needs at least one source with a weight above 0")
@@ -53,23 +70,47 @@ class BatchStream(Dataset):
         self.probabilities = weights / weights.sum()
         self.batch_size = batch_size
         self.seed = seed
-        self.rates = rates or DegradationRates()
+        self.augmentation = augmentation or StrongAugmentation(rates)
+        self.dynamic = dynamic
+        self.slots = range(batch_size)
+
+    def share(self, process: int, processes: int) -> BatchStream:
+        """The part of every batch that one of several processes works on; the whole stays the same.
+
+        Raises ValueError if the batch cannot be divided evenly.
+        """
+        if self.batch_size % processes:
+            raise ValueError(f"a batch of {self.batch_size} cannot be shared by {processes} processes")
+        own = self.batch_size // processes
+        part = copy(self)
+        part.slots = range(process * own, (process + 1) * own)
+        return part
 
     def __getitem__(self, number: int) -> dict[str, np.ndarray]:
-        samples = [
-            self._draw(np.random.default_rng([self.seed, number, slot])) for slot in range(self.batch_size)
-        ]
-        names = ("template_rgb", "template_tir", "search_rgb", "search_tir", "target")
-        return {name: np.stack([getattr(s, name) for s in samples]) for name in names}
+        samples = [self._draw(np.random.default_rng([self.seed, number, slot])) for slot in self.slots]
+        names = CROPS if self.dynamic else CROPS[:4]
+        batch = {name: np.stack([_crop(sample, name) for sample in samples]) for name in names}
+        batch["target"] = np.stack([sample.target for sample in samples])
+        if any(sample.gains != (1.0, 1.0, 1.0) for sample in samples):
+            batch["gains"] = np.array([sample.gains for sample in samples], np.float32)
+        return batch
 
     def _draw(self, rng: np.random.Generator) -> TrackingSample:
+        reason = ""
         for _ in range(MAX_DRAWS):
             source = self.sources[rng.choice(len(self.sources), p=self.probabilities)]
             try:
-                return degrade(source.draw(rng), self.rates, rng)
-            except RejectedSample:
-                continue
-        raise RuntimeError(f"{MAX_DRAWS} draws in a row were rejected; check the sources and their sizes")
+                return self.augmentation.apply(source.draw(rng), rng)
+            except RejectedSample as rejected:
+                reason = str(rejected)
+        raise EdgeRgbtError(
+            f"{MAX_DRAWS} draws in a row were rejected, the last one because: {reason}; check the sources"
+        )
+
+
+def _crop(sample: TrackingSample, name: str) -> np.ndarray:
+    crop = getattr(sample, name)
+    return getattr(sample, name.replace("dynamic", "template")) if crop is None else crop
 
 
 def batch_loader(stream: BatchStream, first: int, last: int, workers: int) -> DataLoader:
@@ -87,8 +128,13 @@ def batch_loader(stream: BatchStream, first: int, last: int, workers: int) -> Da
 def to_batch(arrays: dict[str, Tensor]) -> Batch:
     """uint8 NHWC (or thermal NHW) arrays to float NCHW; thermal is replicated to three channels."""
     planes = {}
-    for name in ("template_rgb", "template_tir", "search_rgb", "search_tir"):
-        image = arrays[name]
+    for number, name in enumerate(CROPS):
+        image = arrays.get(name)
+        if image is None:
+            continue
         image = image.permute(0, 3, 1, 2) if image.ndim == 4 else image[:, None].expand(-1, 3, -1, -1)
         planes[name] = image.float()
+        if "gains" in arrays:  # in float, as published: no rounding between brightness and normalisation
+            gain = arrays["gains"][:, number // 2, None, None, None]
+            planes[name] = (planes[name] * gain).clamp(max=255.0)
     return Batch(target=arrays["target"], **planes)

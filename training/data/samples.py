@@ -12,6 +12,8 @@ from edge_rgbt.types import Box
 
 SEARCH_SIZE_JITTER = 0.25
 SEARCH_CENTRE_JITTER = 3.0
+# what a TrackingSample holds of pictures, two per frame; those of the dynamic template may be None
+CROPS = ("template_rgb", "template_tir", "search_rgb", "search_tir", "dynamic_rgb", "dynamic_tir")
 
 
 class RejectedSample(Exception):
@@ -41,6 +43,8 @@ class TrackingSample:
     """Crops of template and search region (uint8; thermal with one channel) and the target.
 
     target: xywh in the search crop as fractions of the search crop, float32.
+    dynamic_rgb, dynamic_tir: a later template, for trackers that use one.
+    gains: brightness factors of template, search and dynamic template, applied to the batch in float.
     """
 
     template_rgb: np.ndarray
@@ -48,6 +52,30 @@ class TrackingSample:
     search_rgb: np.ndarray
     search_tir: np.ndarray
     target: np.ndarray
+    dynamic_rgb: np.ndarray | None = None
+    dynamic_tir: np.ndarray | None = None
+    gains: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Moment:
+    """One frame of both cameras and where the target is in it."""
+
+    images: AlignedImages
+    box: Box
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UncutSample:
+    """Whole frames of one target, for augmentations that work on frames before anything is cut out.
+
+    dynamic: a frame between the two; the template itself where there is none.
+    """
+
+    template: Moment
+    search: Moment
+    sizes: CropSizes
+    dynamic: Moment | None = None
 
 
 def jittered_box(
@@ -87,10 +115,12 @@ def cut_sample(
     size_jitter: float = SEARCH_SIZE_JITTER,
     centre_jitter: float = SEARCH_CENTRE_JITTER,
     tir_shift_px: tuple[float, float] = (0.0, 0.0),
+    dynamic: Moment | None = None,
 ) -> TrackingSample:
-    """Cuts both crops; the search crop is jittered. Raises RejectedSample if the target fell outside.
+    """Cuts the crops; the search crop is jittered. Raises RejectedSample if the target fell outside.
 
     tir_shift_px: moves the thermal pictures against the RGB ones, in pixels of the frame.
+    dynamic: where a second template is cut, if one is.
     """
     around = jittered_box(search_box, rng.standard_normal(2), rng.random(2), size_jitter, centre_jitter)
     target = box_in_crop(search_box, around, sizes.search, sizes.search_factor)
@@ -99,7 +129,10 @@ def cut_sample(
         raise RejectedSample("target centre lies outside the search crop")
     z_rgb, z_tir = _cut(template, template_box, sizes.template_factor, sizes.template, tir_shift_px)
     x_rgb, x_tir = _cut(search, around, sizes.search_factor, sizes.search, tir_shift_px)
-    return TrackingSample(z_rgb, z_tir, x_rgb, x_tir, target)
+    if dynamic is None:
+        return TrackingSample(z_rgb, z_tir, x_rgb, x_tir, target)
+    d_rgb, d_tir = _cut(dynamic.images, dynamic.box, sizes.template_factor, sizes.template, tir_shift_px)
+    return TrackingSample(z_rgb, z_tir, x_rgb, x_tir, target, d_rgb, d_tir)
 
 
 def _cut(

@@ -19,7 +19,7 @@ from edge_rgbt.register import Registration
 from edge_rgbt.sim import make_scenario
 from edge_rgbt.thermal import ThermalRange
 from edge_rgbt.types import Box, Frame, FramePair, Modality
-from training.data.samples import AlignedImages, CropSizes, RejectedSample, TrackingSample, cut_sample
+from training.data.samples import AlignedImages, CropSizes, Moment, RejectedSample, TrackingSample, cut_sample
 
 INDEX_FILE = "flights.json"
 COLUMNS = ("frame", "object", "x", "y", "w", "h", "visibility", "is_target", "moving")
@@ -109,7 +109,9 @@ class SimulatedFlights:
         rate_hz: float,
         sizes: CropSizes,
         settings: FlightSettings | None = None,
+        dynamic: bool = False,
     ) -> None:
+        self.dynamic = dynamic
         self.flights = [_Flight(folder) for folder in folders]
         self.max_gap = round(MAX_GAP_S * rate_hz)
         self.sizes = sizes
@@ -144,11 +146,24 @@ class SimulatedFlights:
             self.sizes,
             rng,
             tir_shift_px=(reach * math.cos(angle), reach * math.sin(angle)),
+            dynamic=_between(flight, templates, first[0], second[0], rng) if self.dynamic else None,
         )
 
 
+def _between(
+    flight: _Flight, rows: np.ndarray, first: float, second: float, rng: np.random.Generator
+) -> Moment | None:
+    """One of the object's rows whose frame lies between the two, which may be in either order."""
+    low, high = min(first, second), max(first, second)
+    rows = rows[(rows[:, 0] > low) & (rows[:, 0] < high)]
+    if len(rows) == 0:
+        return None
+    row = rows[rng.integers(len(rows))]
+    return Moment(flight.images(int(row[0])), Box(*map(float, row[2:6])))
+
+
 def open_flights(
-    folder: str | Path, sizes: CropSizes, held_out: int
+    folder: str | Path, sizes: CropSizes, held_out: int, dynamic: bool = False
 ) -> tuple[SimulatedFlights, SimulatedFlights]:
     """Flights to train on and every `held_out`-th one to validate on. Raises UsageError if there are none."""
     folder = Path(folder)
@@ -161,4 +176,7 @@ def open_flights(
     kept = folders[::held_out]
     rest = [path for i, path in enumerate(folders) if i % held_out]
     rate = index["rate_hz"]
-    return SimulatedFlights(rest or kept, rate, sizes), SimulatedFlights(kept, rate, sizes)
+    return (
+        SimulatedFlights(rest or kept, rate, sizes, dynamic=dynamic),
+        SimulatedFlights(kept, rate, sizes, dynamic=dynamic),
+    )

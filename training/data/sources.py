@@ -1,0 +1,90 @@
+"""From a recipe's `[data]` table to weighted sources and the streams of batches that they feed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edge_rgbt.errors import UsageError
+from training.data.augmentation import choose_augmentation
+from training.data.image_pairs import load_image_pairs
+from training.data.loader import BatchStream, WeightedSources
+from training.data.samples import CropSizes
+from training.data.sampling import is_usable
+from training.data.settings import DataSettings, SourceSettings
+from training.data.simulated_flights import open_flights
+from training.data.synthetic_motion import SyntheticMotion
+from training.data.tracking_datasets import Track, TrackedSequences, read_tracks
+
+
+@dataclass(frozen=True)
+class OpenedSources:
+    """What to train on and, from other pictures, flights and sequences, what to validate on."""
+
+    training: WeightedSources
+    held_out: WeightedSources
+
+    def skipped_frames(self) -> int:
+        """Frames of tracking datasets that could not be read so far, by this process and its workers."""
+        counts = [
+            source.skipped.count
+            for source, _ in self.training + self.held_out
+            if isinstance(source, TrackedSequences)
+        ]
+        return sum(counts)
+
+
+def open_sources(data: DataSettings, sizes: CropSizes) -> OpenedSources:
+    """Opens and checks every source before the run starts. Raises UsageError naming a broken one."""
+    opened = OpenedSources([], [])
+    if data.pairs:
+        bank = load_image_pairs(data.pairs)
+        kept = max(1, len(bank) // data.held_out)
+        held = bank[:: data.held_out][:kept]
+        rest = [pair for i, pair in enumerate(bank) if i % data.held_out]
+        opened.training.append((SyntheticMotion(rest, sizes), data.pairs_weight))
+        opened.held_out.append((SyntheticMotion(held, sizes), data.pairs_weight))
+    if data.flights:
+        train_flights, held_flights = open_flights(data.flights, sizes, data.held_out, data.dynamic_template)
+        opened.training.append((train_flights, data.flights_weight))
+        opened.held_out.append((held_flights, data.flights_weight))
+    for name, source in data.sources.items():
+        train, held = _open_tracks(f"data.sources.{name}", name, source, data.held_out)
+        for tracks, sources in ((train, opened.training), (held, opened.held_out)):
+            try:
+                sequences = TrackedSequences(tracks, sizes, data.dynamic_template)
+            except UsageError as error:
+                raise UsageError(f"data.sources.{name}: {source.path}: {error}") from error
+            sources.append((sequences, source.weight))
+    if not opened.training:
+        raise UsageError("the recipe names no data; set data.pairs, data.flights or data.sources")
+    return opened
+
+
+def training_stream(opened: OpenedSources, data: DataSettings, batch: int, seed: int) -> BatchStream:
+    """Batches to train on, augmented as the recipe says."""
+    augmentation = choose_augmentation(data.augmentation)
+    return BatchStream(opened.training, batch, seed, augmentation=augmentation, dynamic=data.dynamic_template)
+
+
+def validation_stream(opened: OpenedSources, data: DataSettings, batch: int, seed: int) -> BatchStream:
+    """Batches of held-out samples."""
+    augmentation = choose_augmentation(data.augmentation, validating=True)
+    return BatchStream(opened.held_out, batch, seed, augmentation=augmentation, dynamic=data.dynamic_template)
+
+
+def _open_tracks(
+    where: str, name: str, source: SourceSettings, held_out: int
+) -> tuple[list[Track], list[Track]]:
+    """Tracks to train on and to validate on."""
+    layout = source.layout or name
+    try:
+        checked = SourceSettings(source.path, layout)  # the table's name may be no layout
+    except ValueError as error:
+        raise UsageError(f"{where}: {error}; name the table after one of them or set layout") from error
+    tracks: list[Track] = list(read_tracks(where, source, checked.layout, source.split))
+    if source.validation_split:
+        held: list[Track] = list(read_tracks(where, source, layout, source.validation_split))
+        return tracks, held
+    usable = [track for track in tracks if is_usable(track.visible)]
+    rest = [track for i, track in enumerate(usable) if i % held_out]
+    return rest or usable, usable[::held_out]
