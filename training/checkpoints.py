@@ -7,6 +7,7 @@ becomes an inert placeholder.
 
 from __future__ import annotations
 
+import os
 import pickle
 import tarfile
 import zipfile
@@ -143,9 +144,27 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
 
 
 def save_checkpoint(path: Path | str, state: Mapping[str, Tensor], **extras: Any) -> None:
-    """Writes weights under `net` and plain extras (config dictionary, epoch, optimiser state) beside them."""
-    with atomic_path(path) as part:
-        torch.save({"net": dict(state), **extras}, part)
+    """Writes weights under `net` and plain extras (config dictionary, epoch, optimiser state) beside them.
+
+    The file is on the disk before it takes its name, so even a power cut leaves it whole or not there. Raises
+    EdgeRgbtError, one line, when the disk refuses; what had the name before stays.
+    """
+    with atomic_path(path) as part, part.open("wb") as file:
+        try:
+            torch.save({"net": dict(state), **extras}, file)
+        except RuntimeError as error:  # PyTorch's writer hides the system's reason behind its own
+            raise OSError(_system_reason(error)) from error
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _system_reason(error: BaseException) -> str:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        cause = cause.__cause__ or cause.__context__
+    return str(error).splitlines()[0]
 
 
 def load_strictly(
@@ -198,10 +217,15 @@ def load_tracker(path: Path | str, elimination: str | None = None) -> tuple[CkdT
     return tracker.eval(), checkpoint
 
 
+def require_family(checkpoint: Checkpoint, family: str) -> None:
+    """Raises CheckpointError if the checkpoint names another family; published ones name none."""
+    found = checkpoint.extras.get("family", family)
+    if found != family:
+        raise CheckpointError(f"{checkpoint.path} is a checkpoint of family {found!r}, not {family}")
+
+
 def _stored_config(checkpoint: Checkpoint) -> CkdConfig:
-    family = checkpoint.extras.get("family", "ckd")
-    if family != "ckd":
-        raise CheckpointError(f"{checkpoint.path} is a checkpoint of family {family!r}, not ckd")
+    require_family(checkpoint, "ckd")
     stored = checkpoint.extras.get("config")
     if not isinstance(stored, Mapping):
         return CkdConfig()

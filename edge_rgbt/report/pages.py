@@ -70,7 +70,7 @@ def write_demo_report(
         f"paired by time, tracked by {report['bundle']['name']}, sent to the ground as MAVLink, and the "
         "vehicle follows what is tracked."
     )
-    _write(
+    write_page(
         Path(path),
         "demo.html",
         title="A simulated flight",
@@ -104,7 +104,7 @@ def write_replay_report(
     title = f"{len(rows)} sequences replayed" if many else f"Replay of {rows[0]['name']}"
     bundle = report["bundle"]
     lead = f"Tracked with {bundle['name']} {bundle['version']} on {_engine_text(report)}."
-    _write(
+    write_page(
         path,
         "replay.html",
         title=title,
@@ -120,7 +120,8 @@ def write_replay_report(
     )
 
 
-def _write(path: Path, template: str, **values: Any) -> None:
+def write_page(path: Path, template: str, **values: Any) -> None:
+    """Fills a template of this folder; style sheet and versions are added."""
     loader = jinja2.FileSystemLoader(_FOLDER)
     environment = jinja2.Environment(
         loader=loader, autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined
@@ -181,7 +182,7 @@ def _demo_facts(report: Mapping[str, Any]) -> list[tuple[str, str]]:
             f"{link['statuses']} tracking statuses, {link['heartbeats']} heartbeats, {link['bytes']:,} bytes",
         ),
         ("wall time", f"{report['wall_seconds']:.1f} s for {report['seconds']:.1f} s of flight"),
-        ("machine", _machine_text(report["machine"])),
+        ("machine", machine_text(report["machine"])),
     ]
     return facts
 
@@ -263,13 +264,14 @@ def _replay_facts(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     if report.get("peak_memory_mb"):
         facts.append(("memory", f"{report['peak_memory_mb']:.0f} MB at the most"))
     if report.get("machine"):
-        facts.append(("machine", _machine_text(report["machine"])))
+        facts.append(("machine", machine_text(report["machine"])))
     facts += [("rules", f"{e['rules']}, {e['sequences']} sequences") for e in report.get("scores", ())]
     facts += [(f"sha256 of {name}", digest) for name, digest in bundle.get("sha256", {}).items()]
     return facts
 
 
-def _machine_text(machine: Mapping[str, Any]) -> str:
+def machine_text(machine: Mapping[str, Any]) -> str:
+    """One line of `describe_machine`."""
     return f"{machine['cpu']}, {machine['cores']} cores, load {machine['load_1min']} when the page was made"
 
 

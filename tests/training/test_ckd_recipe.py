@@ -3,149 +3,260 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
+from tiny_runs import assert_equal_states, log_of, losses_of, make_pairs, write_recipe
 
 from training.__main__ import main
-from training.checkpoints import load_tracker, read_checkpoint
+from training.checkpoints import load_tracker
+from training.models.ckd import CkdTrainingModel
+from training.recipes.ckd import draw_masks, keep_ratio_at
+from training.recipes.ckd_settings import DistillationSettings, Recipe
+from training.recipes.ckd_start import start_model
+from training.recipes.settings import load_settings
 
-RECIPE = """
-out = "{out}"
-seed = 1
-save_every = {save_every}
-validate_every = 20
-
-[model]
-head_channels = 16
-shared_students = true
-
-[model.vit]
-embed_dim = 32
-depth = 2
-heads = 2
-patch_size = 8
-stem = "conv"
-template_size = 32
-search_size = 64
-drop_path = 0.0
-unused_tables = false
-
-[data]
-pairs = ["{pairs}"]
-held_out = 4
-workers = 0
-
-[optimiser]
-steps = {steps}
-batch = 4
-learning_rate = 2e-3
-warmup = 5
-
-[distillation]
-start = {start}
-"""
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("pairs")
-    rng = np.random.default_rng(0)
-    for kind in ("visible", "infrared"):
-        (folder / kind).mkdir()
-        for i in range(8):
-            coarse = rng.integers(0, 255, (16, 20, 3), np.uint8)
-            image = cv2.resize(coarse, (200, 160), interpolation=cv2.INTER_CUBIC)
-            cv2.imwrite(str(folder / kind / f"{i}.png"), image)
-    return folder
+    return make_pairs(tmp_path_factory.mktemp("pairs"))
 
 
 @pytest.fixture
-def recipe(tmp_path, pairs):
-    def write(steps: int, start: int, save_every: int = 10, out: str = "run") -> Path:
-        path = tmp_path / f"{out}-{steps}.toml"
-        path.write_text(
-            RECIPE.format(out=tmp_path / out, pairs=pairs, steps=steps, start=start, save_every=save_every)
-        )
-        return path
+def train(tmp_path, pairs):
+    """Runs the tiny recipe into a folder of its own; returns exit status and folder."""
 
-    return write
+    def call(out: str = "run", *settings: str, resume: bool = False) -> tuple[int, Path]:
+        recipe = write_recipe(tmp_path, pairs, out)
+        extra = ["--resume"] if resume else []
+        for setting in settings:
+            extra += ["--set", setting]
+        return main(["ckd", "--recipe", str(recipe), *extra]), tmp_path / out
+
+    return call
 
 
-def log_of(folder: Path) -> list[dict]:
-    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, pairs) -> Path:
+    """The folder of a finished run, coupled for its last two steps, with pictures."""
+    folder = tmp_path_factory.mktemp("finished")
+    arguments = ["--recipe", str(write_recipe(folder, pairs))]
+    assert main(["ckd", *arguments, "--set", "engine.pictures=2", "--set", "engine.tensorboard=true"]) == 0
+    return folder / "run"
 
 
 @pytest.mark.slow
-def test_the_loss_falls_before_and_after_coupling(recipe, tmp_path):
-    assert main(["ckd", "--recipe", str(recipe(steps=160, start=110))]) == 0
-    losses = [entry["total"] for entry in log_of(tmp_path / "run") if "total" in entry]
-    alone, coupled = losses[:2], losses[2:]
-    assert alone[1] < 0.8 * alone[0]
-    assert all(np.isfinite(coupled))
-    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+def test_the_loss_falls_before_and_after_coupling(train):
+    status, out = train(
+        "run", "optimiser.steps=160", "distillation.start=110", "optimiser.learning_rate=4e-3",
+        "validate_every=80", "save_every=80", "optimiser.batch=8", "validation_samples=32",
+    )  # fmt: skip
+    assert status == 0
+    totals = list(losses_of(out).values())
+    assert np.mean(totals[90:110]) < 0.8 * np.mean(totals[:10])
+    assert np.mean(totals[-10:]) < np.mean(totals[110:120])
+    summary = json.loads((out / "summary.json").read_text())
     assert summary["validation"][-1]["step"] == 160
-    assert 0 < summary["validation"][-1]["iou"] <= 1
 
 
-def test_the_checkpoint_is_a_tracker(recipe, tmp_path):
-    assert main(["ckd", "--recipe", str(recipe(steps=4, start=2))]) == 0
-    tracker, checkpoint = load_tracker(tmp_path / "run" / "last.pt")
+def test_the_checkpoint_is_a_tracker(finished):
+    tracker, checkpoint = load_tracker(finished / "last.pt")
     assert tracker.config.shared_students
     assert checkpoint.extras["step"] == 4
 
 
+def test_every_part_of_the_loss_is_logged(finished):
+    alone, coupled = log_of(finished)[0], log_of(finished)[2]
+    assert {"total", "giou", "l1", "focal", "iou", "rate", "gradient_norm", "samples_per_s"} <= alone.keys()
+    assert {"style", "content_rgb", "content_tir", "task_teacher_rgb", "task_teacher_tir"} <= coupled.keys()
+
+
+def test_a_run_leaves_pictures_page_and_summary(finished):
+    assert (finished / "pictures" / "step-0000004.jpg").stat().st_size > 500
+    page = (finished / "index.html").read_text()
+    assert "data:image/jpeg" in page
+    assert page.count("<svg") > 5
+    last = json.loads((finished / "summary.json").read_text())["validation"][-1]
+    assert 0 <= last["iou"] <= 1
+    assert 0 <= last["modality_gap"] <= 2
+
+
 @pytest.mark.parametrize("start", [2, 9])
-def test_a_resumed_run_ends_where_an_undisturbed_one_does(recipe, tmp_path, start):
-    assert main(["ckd", "--recipe", str(recipe(steps=6, start=start, out="whole"))]) == 0
-    stopped = recipe(steps=6, start=start, save_every=3, out="parts")
-    with pytest.raises(KeyboardInterrupt):
-        stop_after(4, ["ckd", "--recipe", str(stopped)])
-    assert read_checkpoint(tmp_path / "parts" / "last.pt").extras["step"] == 3
-    assert main(["ckd", "--recipe", str(stopped), "--resume"]) == 0
-    whole, parts = (read_checkpoint(tmp_path / name / "last.pt").state for name in ("whole", "parts"))
-    assert all(torch.equal(whole[key], parts[key]) for key in whole)
+def test_a_resumed_run_ends_where_an_undisturbed_one_does(train, start):
+    settings = ("optimiser.steps=6", f"distillation.start={start}", "model.vit.drop_path=0.2")
+    _, whole = train("whole", *settings)
+    assert stop_in_step(4, lambda: train("parts", *settings)[0]) == 128 + signal.SIGINT
+    status, parts = train("parts", *settings, resume=True)
+    assert status == 0
+    assert_equal_states(whole / "last.pt", parts / "last.pt")
+    assert losses_of(parts) == losses_of(whole)
 
 
-def stop_after(steps: int, arguments: list[str]) -> None:
-    """Runs a command and interrupts it in the backward pass of the step after `steps`."""
+def stop_in_step(number: int, run: Callable[[], int]) -> int:
+    """Interrupts a run in the backward pass of its `number`-th step; returns its exit status."""
     backward, calls = torch.Tensor.backward, [0]
 
     def interrupting(self, *args, **kwargs):
         calls[0] += 1
-        if calls[0] > steps:
+        if calls[0] == number:
             raise KeyboardInterrupt
         return backward(self, *args, **kwargs)
 
     torch.Tensor.backward = interrupting
     try:
-        from training.recipes.ckd import run
-
-        run(arguments[2], False, [])
+        return run()
     finally:
         torch.Tensor.backward = backward
 
 
-def test_starting_over_an_existing_run_is_refused(recipe, tmp_path, capsys):
-    path = recipe(steps=2, start=9)
-    assert main(["ckd", "--recipe", str(path)]) == 0
-    capsys.readouterr()
-    assert main(["ckd", "--recipe", str(path)]) == 2
+@pytest.mark.slow
+def test_a_run_killed_at_any_moment_ends_where_an_undisturbed_one_does(train, tmp_path, pairs):
+    steps = 60
+    settings = (f"optimiser.steps={steps}", "distillation.start=6", "model.vit.drop_path=0.2", "save_every=3")
+    call = [sys.executable, "-m", "training", "ckd", "--recipe", str(write_recipe(tmp_path, pairs, "killed"))]
+    for setting in settings:
+        call += ["--set", setting]
+    out = tmp_path / "killed"
+    process = subprocess.Popen(call, cwd=ROOT, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not (out / "step-0000009.pt").exists():
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert torch.load(out / "last.pt", weights_only=True)["step"] < steps
+    assert train("killed", *settings, resume=True)[0] == 0
+    _, whole = train("whole", *settings)
+    assert_equal_states(whole / "last.pt", out / "last.pt")
+    assert losses_of(out) == losses_of(whole)
+
+
+def test_starting_over_an_existing_run_is_refused(finished, capsys):
+    assert main(["ckd", "--recipe", str(finished.parent / "run.toml")]) == 2
     assert "--resume" in capsys.readouterr().err
 
 
-def test_a_run_starts_from_a_finished_one(recipe, tmp_path):
-    assert main(["ckd", "--recipe", str(recipe(steps=2, start=9, out="first"))]) == 0
-    second = recipe(steps=1, start=0, out="second")
-    assert (
-        main(["ckd", "--recipe", str(second), "--set", f"start_from={tmp_path / 'first' / 'last.pt'}"]) == 0
+def test_a_run_of_another_size_is_not_resumed(finished, capsys):
+    call = ["ckd", "--recipe", str(finished.parent / "run.toml"), "--resume", "--set", "model.vit.depth=3"]
+    assert main(call) == 2
+    error = capsys.readouterr().err
+    assert "vit.depth is 2, the recipe says 3" in error
+    assert error.count("\n") == 1
+
+
+def test_a_run_starts_from_a_finished_one_with_its_teachers(finished):
+    recipe = write_recipe_of(finished, "distillation.start=0", f"start_from={finished / 'last.pt'}")
+    model, stored = start_model(recipe), torch.load(finished / "last.pt", weights_only=True)
+    assert isinstance(model, CkdTrainingModel)
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, stored["net"].get(key, stored["model"][key])), key
+
+
+def write_recipe_of(finished: Path, *settings: str) -> Recipe:
+    return load_settings(Recipe, finished.parent / "run.toml", settings)
+
+
+def test_every_branch_starts_from_a_published_tracker(finished, tmp_path):
+    recipe = write_recipe_of(finished, "distillation.start=0", "model.shared_students=false")
+    source = start_model(recipe)
+    published = {
+        key.replace("teacher_rgb", "backbone").replace("box_head_v", "box_head"): value
+        for key, value in source.state_dict().items()
+        if key.startswith(("teacher_rgb", "box_head_v"))
+    }
+    torch.save({"net": published}, tmp_path / "ostrack.pth.tar")
+    settings = (
+        *("distillation.start=0", "model.shared_students=false"),
+        f"start_from={tmp_path}/ostrack.pth.tar",
     )
+    state = start_model(write_recipe_of(finished, *settings)).state_dict()
+    for branch in ("rgb_branch", "tir_branch", "teacher_rgb", "teacher_tir"):
+        for key, value in published.items():
+            if key.startswith("backbone."):
+                assert torch.equal(state[key.replace("backbone", branch)], value), key
+    wide = state["box_head.conv1_ctr.0.weight"]
+    assert torch.equal(wide, published["box_head.conv1_ctr.0.weight"].repeat(1, 2, 1, 1))
 
 
-def test_a_folder_without_pairs_is_named(recipe, tmp_path, capsys):
-    path = recipe(steps=2, start=9)
-    assert main(["ckd", "--recipe", str(path), "--set", f"data.pairs=['{tmp_path}']"]) == 2
+def test_a_start_of_another_family_is_named(finished, tmp_path, train, capsys):
+    torch.save({"net": {"a": torch.zeros(1)}, "family": "tpf"}, tmp_path / "other.pt")
+    assert train("run", f"start_from={tmp_path}/other.pt")[0] == 2
+    assert "family 'tpf', not ckd" in capsys.readouterr().err
+
+
+def test_the_second_phase_trains_the_heads_alone_under_elimination(train, finished):
+    settings = (
+        "trained=heads", f"start_from={finished / 'last.pt'}", "distillation.start=0",
+        "distillation.masked_share=0", "model.elimination.mode=mce", "model.elimination.layers=[0]",
+        "model.elimination.ratios=[0.7]", "optimiser.steps=2", "optimiser.average=0",
+    )  # fmt: skip
+    status, out = train("second", *settings)
+    assert status == 0
+    before = torch.load(finished / "last.pt", weights_only=True)
+    before = {**before["model"], **before["net"]}
+    after = torch.load(out / "last.pt", weights_only=True)["model"]
+    changed = {key.split(".")[0] for key, value in after.items() if not torch.equal(value, before[key])}
+    assert changed == {"box_head", "box_head_v", "box_head_i"}
+    assert load_tracker(out / "last.pt")[0].config.elimination.mode == "mce"
+
+
+def test_the_second_phase_needs_teachers(train, finished, tmp_path, capsys):
+    torch.save(torch.load(finished / "last.pt", weights_only=True)["net"], tmp_path / "bare.pt")
+    settings = ("trained=heads", f"start_from={tmp_path}/bare.pt", "distillation.start=0")
+    assert train("second", *settings)[0] == 2
+    assert "holds no teachers" in capsys.readouterr().err
+
+
+def test_a_folder_without_pairs_is_named(train, tmp_path, capsys):
+    assert train("run", f"data.pairs=['{tmp_path}']")[0] == 2
     assert str(tmp_path) in capsys.readouterr().err
+
+
+def test_nan_stops_the_run_and_keeps_the_batch(train, capsys):
+    status, out = train("run", "optimiser.learning_rate=1e30")
+    assert status == 1
+    assert "batch kept in" in capsys.readouterr().err
+    assert np.load(out / "bad_batch.npz")["search_rgb"].shape == (4, 32, 32, 3)
+
+
+def test_ablations_run_the_recipe_with_other_values(tmp_path, pairs, capsys):
+    variants = tmp_path / "variants.toml"
+    variants.write_text(
+        'family = "ckd"\n[variants.plain]\ntext = "as is"\n'
+        '[variants.norm]\ntext = "normalised"\nset = ["model.student_norm=true"]\n'
+        '[[tables]]\ntitle = "Norm"\nrows = ["plain", "norm"]\n'
+    )
+    call = ["ablate", "ckd", "--recipe", str(write_recipe(tmp_path, pairs)), "--out", str(tmp_path / "all")]
+    assert (
+        main([*call, "--list", str(variants), "--set", "optimiser.steps=1", "--set", "distillation.start=0"])
+        == 0
+    )
+    assert "| normalised |" in capsys.readouterr().out
+    assert load_tracker(tmp_path / "all" / "norm" / "last.pt")[0].config.student_norm
+
+
+def test_masks_follow_the_settings():
+    dice = torch.Generator().manual_seed(0)
+    exact = draw_masks(DistillationSettings(masking="exact"), 8, 64, dice)
+    assert (exact.sum(1) == 48).all()
+    independent = draw_masks(DistillationSettings(), 64, 256, dice)
+    assert independent.float().mean() == pytest.approx(0.75, abs=0.02)
+    assert len(set(independent.sum(1).tolist())) > 5
+    some = draw_masks(DistillationSettings(masked_samples=0.5), 64, 256, dice).all(1)
+    assert 16 < int(some.sum()) < 48
+
+
+def test_the_keep_ratio_follows_its_schedule(finished):
+    settings = (
+        "model.elimination.mode=mce", "model.elimination.layers=[0]", "model.elimination.ratios=[0.7]",
+        "keep_schedule.start=2", "keep_schedule.warm_up=2", "optimiser.epoch_samples=4",
+    )  # fmt: skip
+    recipe = write_recipe_of(finished, *settings)
+    assert [keep_ratio_at(step, recipe) for step in range(4)] == [1.0, 1.0, pytest.approx(0.85), None]

@@ -1,4 +1,7 @@
-"""One training step of each published stage, forward and backward, against the released code."""
+"""One training step of each published stage, forward and backward, against the released code.
+
+The total that is differentiated, the parameter groups and what is frozen are the recipe's own.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,19 @@ import pytest
 import torch
 from ckd_networks import vector_inputs
 
+from training.engine.schedules import make_optimiser
 from training.losses.ckd import content_loss, style_loss
 from training.losses.task import gaussian_heatmaps, task_loss
 from training.models.ckd import CkdConfig, CkdTrainingModel, TrainingOutput
 from training.models.elimination import EliminationConfig
 from training.models.head import decode_boxes
 from training.models.vit import VitConfig
+from training.recipes.ckd import coupled_losses
+from training.recipes.ckd_settings import DistillationSettings, Recipe
+from training.recipes.ckd_start import choose_trained
+from training.recipes.settings import load_settings
 
+RECIPES = Path(__file__).resolve().parents[2] / "training" / "recipes"
 HEADS = {"student": "box_head", "t_rgb": "box_head_v", "t_tir": "box_head_i"}
 GROUPS = ("head", "rgb_branch", "tir_branch", "teacher_rgb", "teacher_tir")
 
@@ -43,12 +52,10 @@ def losses(output: TrainingOutput, vectors: np.lib.npyio.NpzFile) -> dict[str, t
     boxes = torch.from_numpy(vectors["search_anno"])
     heatmap = torch.from_numpy(gaussian_heatmaps(boxes.numpy(), 16)).unsqueeze(1)
     terms = {"heatmap": heatmap}
-    total = torch.zeros(())
     outputs = (output.student, output.teacher_rgb, output.teacher_tir)
     for name, head in zip(HEADS, outputs, strict=True):
         predicted = decode_boxes(head)
         loss = task_loss(head.score, predicted, boxes, heatmap)
-        total = total + loss.total
         terms |= {f"{name}_giou": loss.giou, f"{name}_l1": loss.l1, f"{name}_focal": loss.focal}
         terms |= {f"{name}_pred_boxes": predicted.unsqueeze(1), f"{name}_score_map": head.score}
         if name == "student":
@@ -57,8 +64,11 @@ def losses(output: TrainingOutput, vectors: np.lib.npyio.NpzFile) -> dict[str, t
     terms["style_layers"] = style_loss(taps.rgb_branch, taps.tir_branch)
     terms["content_layers_tir"] = content_loss(taps.teacher_tir, taps.tir_branch)
     terms["content_layers_rgb"] = content_loss(taps.teacher_rgb, taps.rgb_branch)
-    content = terms["content_layers_tir"].sum() + terms["content_layers_rgb"].sum()
-    terms["total"] = total + 0.01 * terms["style_layers"].sum() + 0.1 * content
+    parts = coupled_losses(output, boxes, heatmap, DistillationSettings(), centres=float(len(boxes)))
+    terms["total"] = parts["total"]
+    terms |= {"status_giou": parts["giou"], "status_l1": parts["l1"], "status_location": parts["focal"]}
+    terms["status_style"] = parts["style"]
+    terms["status_content"] = parts["content_rgb"] + parts["content_tir"]
     return terms
 
 
@@ -113,8 +123,13 @@ def assert_running_statistics(model: CkdTrainingModel, vectors: np.lib.npyio.Npz
 def test_stage_one_step(ckd_vectors: Path, vitb_state: dict[str, torch.Tensor]) -> None:
     vectors = np.load(ckd_vectors / "train_stage1.npz")
     model = make_model(vitb_state, "none")
-    counts = [sum(group in key for key, _ in model.named_parameters()) for group in GROUPS]
-    assert counts == vectors["n_params_in_group"].tolist()
+    recipe = load_settings(Recipe, RECIPES / "ckd_lasher.toml", ["model.vit.drop_path=0"])
+    choose_trained(model, recipe.trained)
+    optimiser = make_optimiser(model, recipe.optimiser, recipe.rate_factors.by_name())
+    rates = {len(group["params"]): group["lr"] * group["factor"] for group in optimiser.param_groups}
+    heads, *branches = vectors["n_params_in_group"].tolist()
+    unused = 2  # tables of each branch that receive no gradient
+    assert rates == pytest.approx({heads: 5e-5, sum(count - unused for count in branches): 5e-6})
     terms = losses(forward(model, vectors), vectors)
     assert_losses(terms, vectors)
     terms["total"].backward()
@@ -125,8 +140,7 @@ def test_stage_one_step(ckd_vectors: Path, vitb_state: dict[str, torch.Tensor]) 
 def test_stage_two_step(ckd_vectors: Path, vitb_state: dict[str, torch.Tensor]) -> None:
     vectors = np.load(ckd_vectors / "train_stage2.npz")
     model = make_model(vitb_state, "mce")
-    for key, parameter in model.named_parameters():
-        parameter.requires_grad_("head" in key)
+    choose_trained(model, load_settings(Recipe, RECIPES / "ckd_lasher_mce.toml").trained)
     output = forward(model, vectors)
     for layer, (cut,) in output.cuts.items():
         np.testing.assert_array_equal(cut.kept.sort(1).values, vectors[f"both_l{layer}_keep"])

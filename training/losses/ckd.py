@@ -36,6 +36,15 @@ def content_loss(teacher_taps: Sequence[Tensor], student_taps: Sequence[Tensor])
     return torch.stack(losses)
 
 
+def feature_loss(rgb_taps: Sequence[Tensor], tir_taps: Sequence[Tensor]) -> Tensor:
+    """`[layers]`: mean squared distance of the two students' tokens, style and content alike.
+
+    What CKD is compared with when it is asked what decoupling gives; both sides receive gradients.
+    """
+    pairs = zip(rgb_taps, tir_taps, strict=True)
+    return torch.stack([((x.float() - y.float()) ** 2).mean() for x, y in pairs])
+
+
 def instance_norm(tokens: Tensor) -> Tensor:
     """`[B, N, C]` normalised over the tokens of each sample and channel (divisor N, epsilon 1e-5)."""
     tokens = tokens.float()

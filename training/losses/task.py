@@ -43,7 +43,7 @@ def overlap_terms(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 def giou_loss(predicted: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Mean of 1 - GIoU, and the IoU of each pair; `[B, 4]` corners. A negative size makes the loss 0."""
     if not bool((predicted[:, 2:] >= predicted[:, :2]).all()):
-        zeros = torch.zeros(len(predicted), dtype=predicted.dtype)
+        zeros = torch.zeros(len(predicted), dtype=predicted.dtype, device=predicted.device)
         return zeros.sum(), zeros
     iou, union = overlap_terms(predicted, target)
     enclosing = torch.cat(
@@ -88,12 +88,17 @@ def gaussian_heatmaps(boxes_xywh: np.ndarray, grid: int) -> np.ndarray:
     return maps.astype(np.float32)
 
 
-def focal_loss(score: Tensor, heatmap: Tensor) -> Tensor:
-    """CornerNet's focal loss of score maps against target maps, normalised over the batch."""
+def focal_loss(score: Tensor, heatmap: Tensor, centres: float | None = None) -> Tensor:
+    """CornerNet's focal loss of score maps against target maps, normalised over the batch.
+
+    centres: what to divide by instead of this batch's own centre cells, where it is part of a larger one.
+    """
     p = score.clamp(min=1e-12)
     is_centre = heatmap == 1
     positive = (torch.log(p) * (1 - p) ** 2)[is_centre].sum()
     negative = (torch.log(1 - p) * p**2 * (1 - heatmap) ** 4)[~is_centre].sum()
+    if centres is not None:
+        return -(positive + negative) / centres
     count = is_centre.sum()
     return -negative if count == 0 else -(positive + negative) / count
 
@@ -109,11 +114,20 @@ class TaskLoss:
     iou: Tensor
 
 
-def task_loss(score: Tensor, boxes_cxcywh: Tensor, target_xywh: Tensor, heatmap: Tensor) -> TaskLoss:
-    """2 GIoU + 5 L1 + focal for one head: score and heatmap `[B, 1, S, S]`, boxes `[B, 4]` in fractions."""
+def task_loss(
+    score: Tensor,
+    boxes_cxcywh: Tensor,
+    target_xywh: Tensor,
+    heatmap: Tensor,
+    centres: float | None = None,
+) -> TaskLoss:
+    """2 GIoU + 5 L1 + focal for one head: score and heatmap `[B, 1, S, S]`, boxes `[B, 4]` in fractions.
+
+    centres: see `focal_loss`.
+    """
     target = corners_from_xywh(target_xywh).clamp(0, 1)
     predicted = corners_from_cxcywh(boxes_cxcywh)
     giou, iou = giou_loss(predicted, target)
     l1 = l1_loss(predicted, target)
-    focal = focal_loss(score, heatmap)
+    focal = focal_loss(score, heatmap, centres)
     return TaskLoss(2 * giou + 5 * l1 + focal, giou, l1, focal, iou.mean())

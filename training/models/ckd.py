@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edge_rgbt.engine.base import TensorSpec
@@ -28,6 +29,7 @@ class CkdConfig:
     head_channels: width of the head's first layer, halved at each of the next three.
     shared_students: one branch for both modalities (keys `student_branch.`) instead of two.
     template_factor, search_factor: side of the crop over the square root of the box area.
+    student_norm: instance-normalise the students' final tokens, which leaves only content (an ablation).
     """
 
     vit: VitConfig = field(default_factory=VitConfig)
@@ -36,6 +38,7 @@ class CkdConfig:
     elimination: EliminationConfig = field(default_factory=EliminationConfig)
     template_factor: float = 2.0
     search_factor: float = 4.0
+    student_norm: bool = False
 
     def __post_init__(self) -> None:
         if self.head_channels < 8 or self.head_channels % 8:
@@ -107,7 +110,7 @@ class CkdTracker(nn.Module):
         """Normalised pictures, float `[B, 3, H, W]` each."""
         streams = self.student_streams((template_rgb, template_tir), (search_rgb, search_tir))
         run_branches(streams, self.config.elimination)
-        return self.box_head(self.search_map(fuse_students(streams)))
+        return self.box_head(self.search_map(self.fuse(streams)))
 
     def input_specs(self) -> tuple[TensorSpec, ...]:
         """The inputs of the deployed graph: raw crops."""
@@ -131,6 +134,13 @@ class CkdTracker(nn.Module):
         mask = None if mask_keep is None else interleave((mask_keep, mask_keep))
         tokens = self.student_branch.embed(interleave(templates), interleave(searches), mask)
         return [Stream(self.student_branch, tokens, modalities=2)]
+
+    def fuse(self, streams: list[Stream]) -> Tensor:
+        """What the head reads: `fuse_students`, normalised over the tokens if the configuration says so."""
+        tokens = fuse_students(streams)
+        if self.config.student_norm:
+            tokens = F.instance_norm(tokens.transpose(1, 2)).transpose(1, 2)
+        return tokens
 
     def search_map(self, tokens: Tensor) -> Tensor:
         """Tokens `[B, Nz + Nx, C]` to the feature map of the search crop `[B, C, S, S]`."""
@@ -175,7 +185,7 @@ class CkdTrainingModel(CkdTracker):
                 stream.taps = []
         cuts = run_branches(streams, self.config.elimination, keep_ratio)
         return TrainingOutput(
-            student=self.box_head(self.search_map(fuse_students(students))),
+            student=self.box_head(self.search_map(self.fuse(students))),
             teacher_rgb=self.box_head_v(self.search_map(teachers[0].finish())),
             teacher_tir=self.box_head_i(self.search_map(teachers[1].finish())),
             taps=_collect_taps(students, teachers) if return_taps else None,

@@ -1,32 +1,41 @@
 """Trains CKD by coupled distillation; read it top to bottom.
 
+    python -m training ckd --recipe training/recipes/ckd_lasher.toml
+    torchrun --nproc-per-node 2 -m training ckd --recipe training/recipes/ckd_lasher.toml
+
 Before step `distillation.start` the students learn alone (what the published recipe takes from a finished
-RGB tracker). From there on both teachers start as copies of the students, and all four branches and three
-heads learn together: task losses, style loss between the students, content loss from the teachers, masked
-students. `start_from` names a finished run to begin with instead of random weights.
+RGB tracker). From there on all four branches and three heads learn together: task losses, style loss
+between the students, content loss from the teachers, masked students. With `trained = "heads"` the branches
+are frozen and the heads learn under token elimination: the second published phase.
 """
 
 from __future__ import annotations
 
 import math
-import time
+from collections.abc import Iterable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
-from edge_rgbt.errors import EdgeRgbtError, UsageError
+from edge_rgbt.errors import UsageError
 from edge_rgbt.machine import describe_machine
-from training.checkpoints import load_strictly, read_checkpoint, save_checkpoint
-from training.data.image_pairs import load_image_pairs
-from training.data.loader import Batch, BatchStream, SampleSource, batch_loader, to_batch
+from training.data.loader import Batch, BatchStream, batch_loader, to_batch
 from training.data.samples import CropSizes
-from training.data.synthetic_motion import SyntheticMotion
-from training.losses.ckd import content_loss, style_loss
+from training.data.sources import open_sources, training_stream, validation_stream
+from training.engine.modality_gap import modality_gap
+from training.engine.pictures import draw_crops
+from training.engine.processes import Team, open_team
+from training.engine.random_states import batch_generator, seed_everything
+from training.engine.run_state import prepare_folder, read_run, restore_run, save_run
+from training.engine.schedules import make_optimiser, rate_at, set_rate
+from training.engine.stepping import Arrays, MovingAverage, Stepper, whole
+from training.engine.watch import Watch, require_finite
+from training.losses.ckd import content_loss, feature_loss, style_loss
 from training.losses.task import (
     corners_from_cxcywh,
     corners_from_xywh,
@@ -34,205 +43,216 @@ from training.losses.task import (
     overlap_terms,
     task_loss,
 )
-from training.models.ckd import PIXEL_MEAN, PIXEL_STD, CkdTracker, CkdTrainingModel, TrainingOutput
+from training.models.branches import run_branches
+from training.models.ckd import (
+    PIXEL_MEAN,
+    PIXEL_STD,
+    CkdTracker,
+    CkdTrainingModel,
+    TrainingOutput,
+)
+from training.models.elimination import keep_rate
 from training.models.head import HeadOutput, decode_boxes
-from training.recipes.ckd_settings import DataSettings, OptimiserSettings, Recipe
-from training.recipes.run_log import append_log, write_summary
+from training.recipes.ckd_settings import DistillationSettings, Recipe
+from training.recipes.ckd_start import choose_trained, couple, start_model
 from training.recipes.settings import load_settings
 
 VALIDATION_SEED = 1_000_003  # far from any training seed; the pictures it draws from are held out too
+VALIDATION_BATCH = 32
+VALIDATION_IN_MEMORY = 1024  # more samples than this are drawn afresh each time
+GAP_SAMPLES = 512  # the modality gap compares every pair of them
 
 
 def run(recipe_file: str, resume: bool, overrides: list[str]) -> int:
     """Trains to the last step; `resume` goes on from the newest checkpoint. Returns the exit status."""
     recipe = load_settings(Recipe, recipe_file, overrides)
-    out = Path(recipe.out)
-    newest = out / "last.pt"
-    if newest.exists() and not resume:
-        raise UsageError(f"{newest} exists; continue it with --resume or choose another out=")
-    cv2.setNumThreads(1)  # pictures are small, and OpenCV's threads do not survive the fork of loader workers
-    torch.manual_seed(recipe.seed)
-    sizes = CropSizes(recipe.model.vit.template_size, recipe.model.vit.search_size)
-    training_sources, held_out = open_sources(recipe.data, sizes)
-    stream = BatchStream(training_sources, recipe.optimiser.batch, recipe.seed)
-    validation = validation_batches(held_out, recipe)
-
-    model = start_model(recipe)
-    average = CkdTracker(recipe.model.config()).eval()
-    average.load_state_dict(model.state_dict())
-    optimiser = make_optimiser(model, recipe.optimiser)
-    step = 0
-    if newest.exists():
-        state = torch.load(newest, weights_only=True)
-        step = state["step"]
-        if step > recipe.distillation.start:
-            model, optimiser = couple(model, recipe)
-        model.load_state_dict(state["model"])
-        optimiser.load_state_dict(state["optimiser"])
-        average.load_state_dict(state["net"])
-        torch.set_rng_state(state["rng"])
-
-    started, seen = time.monotonic(), 0
-    loader = batch_loader(stream, step, recipe.optimiser.steps, recipe.data.workers)
-    progress = tqdm(
-        loader, initial=step, total=recipe.optimiser.steps, unit="step", desc=out.name, mininterval=5
-    )
-    for arrays in progress:
-        if step == recipe.distillation.start:
-            model, optimiser = couple(model, recipe)
-        batch = to_batch(arrays)
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate(step, recipe)
-        parts = training_step(model, batch, recipe, coupled=step >= recipe.distillation.start)
-        if not math.isfinite(parts["total"].item()):
-            np.savez(out / "bad_batch.npz", **{k: v.numpy() for k, v in arrays.items()})
-            raise EdgeRgbtError(
-                f"loss is {parts['total'].item()} at step {step}; batch kept in {out}/bad_batch.npz"
-            )
-        optimiser.zero_grad(set_to_none=True)
-        parts["total"].backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.optimiser.clip_norm)
-        optimiser.step()
-        step += 1
-        update_average(average, model, min(recipe.optimiser.average, (1 + step) / (10 + step)))
-        seen += recipe.optimiser.batch
-        last = step == recipe.optimiser.steps
-        if step % 50 == 0:
-            entry = {name: round(value.item(), 5) for name, value in parts.items()}
-            entry |= {"step": step, "samples_per_s": round(seen / (time.monotonic() - started), 1)}
-            append_log(out, entry)
-            progress.set_postfix(loss=entry["total"], iou=entry["iou"])
-        if step % recipe.validate_every == 0 or last:
-            append_log(out, {"step": step, "validation": validate(average, validation, recipe)})
-        if step % recipe.save_every == 0 or last:
-            save(newest, step, model, average, optimiser, recipe)
-    summary = write_summary(out, asdict(recipe), describe_machine())
-    print(f"{newest}: {step} steps, validation {summary['validation'][-1]}")
+    with open_team(recipe.engine.device) as team:
+        train(recipe, team, resume)
     return 0
 
 
-def open_sources(
-    data: DataSettings, sizes: CropSizes
-) -> tuple[list[tuple[SampleSource, float]], list[tuple[SampleSource, float]]]:
-    """The sources to train on and, from other pictures and other worlds, those to validate on."""
-    training: list[tuple[SampleSource, float]] = []
-    held_out: list[tuple[SampleSource, float]] = []
-    if data.pairs:
-        bank = load_image_pairs(data.pairs)
-        kept = max(1, len(bank) // data.held_out)
-        held = bank[:: data.held_out][:kept]
-        rest = [pair for i, pair in enumerate(bank) if i % data.held_out]
-        training.append((SyntheticMotion(rest, sizes), data.pairs_weight))
-        held_out.append((SyntheticMotion(held, sizes), data.pairs_weight))
-    if data.flights:
-        from training.data.simulated_flights import open_flights
+def train(recipe: Recipe, team: Team, resume: bool) -> None:
+    """One whole run on this process's part of the team."""
+    out, settings = Path(recipe.out), recipe.optimiser
+    newest = prepare_folder(out, resume)
+    cv2.setNumThreads(1)  # pictures are small, and OpenCV's threads do not survive the fork of loader workers
+    seed_everything(recipe.seed)  # all processes start from the same weights
+    sizes = CropSizes(recipe.model.vit.template_size, recipe.model.vit.search_size)
+    opened = open_sources(recipe.data, sizes)
+    try:
+        stream = training_stream(opened, recipe.data, settings.batch, recipe.seed).share(team.rank, team.size)
+    except ValueError as error:
+        raise UsageError(f"optimiser.batch: {error}") from error
+    held_out = validation_stream(opened, recipe.data, validation_size(recipe), VALIDATION_SEED)
+    validation = validation_batches(held_out, recipe, team)
 
-        train_flights, held_flights = open_flights(data.flights, sizes, data.held_out)
-        training.append((train_flights, data.flights_weight))
-        held_out.append((held_flights, data.flights_weight))
-    if not training:
-        raise UsageError("the recipe names no data; set data.pairs or data.flights")
-    return training, held_out
+    model = start_model(recipe)
+    average = MovingAverage(CkdTracker(recipe.model.config()), settings.average)
+    average.follow(model, step=0)
+    average.module.to(team.device)
+    step, best = 0, -math.inf
+    state = read_run(newest, "ckd", average.module.config.to_dict()) if newest else None
+    if state:
+        step, best = state["step"], state.get("best", best)
+        if step > recipe.distillation.start and not isinstance(model, CkdTrainingModel):
+            model = couple(model.state_dict(), model.config)
+    stepper, optimiser = assemble(model, team, recipe)
+    if team.rank:
+        seed_everything(recipe.seed + team.rank)
+    if state:
+        restore_run(state, stepper, optimiser, str(newest))
+        average.module.load_state_dict(state["net"])
+        state = None  # gigabytes that the run does not need
 
-
-def start_model(recipe: Recipe) -> CkdTracker:
-    """The students: from nothing, or from the averaged students of a finished run of the same sizes."""
-    model = CkdTracker(recipe.model.config())
-    if recipe.start_from:
-        load_strictly(model, read_checkpoint(recipe.start_from).state, recipe.start_from)
-    return model
-
-
-def make_optimiser(model: torch.nn.Module, settings: OptimiserSettings) -> torch.optim.AdamW:
-    """AdamW; norms, biases and position tables are not decayed."""
-    decayed = [p for p in model.parameters() if p.ndim > 1 and p.shape[0] != 1]
-    plain = [p for p in model.parameters() if not (p.ndim > 1 and p.shape[0] != 1)]
-    groups = [
-        {"params": decayed, "weight_decay": settings.weight_decay},
-        {"params": plain, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
-
-
-def learning_rate(step: int, recipe: Recipe) -> float:
-    """Linear warm-up, then a cosine down to `final_rate` of the peak."""
-    s = recipe.optimiser
-    warm = min(1.0, (step + 1) / s.warmup)
-    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / s.steps)))
-    return s.learning_rate * warm * (s.final_rate + (1 - s.final_rate) * cosine)
-
-
-def couple(students: CkdTracker, recipe: Recipe) -> tuple[CkdTrainingModel, torch.optim.AdamW]:
-    """Both teachers start as copies of the students, as the release starts all branches from one tracker."""
-    model = CkdTrainingModel(students.config)
-    state = students.state_dict()
-    merged = dict(state)
-    width = students.config.vit.embed_dim
-    for key, value in state.items():
-        branch, _, rest = key.partition(".")
-        if branch == "student_branch":
-            merged[f"teacher_rgb.{rest}"] = merged[f"teacher_tir.{rest}"] = value
-        elif branch in ("rgb_branch", "tir_branch"):
-            merged[f"teacher_{branch[:3]}.{rest}"] = value
-        elif rest.startswith("conv1_") and rest.endswith("0.weight"):
-            # The fused head's first layer sees both modalities; a teacher's head keeps its own half, at
-            # twice the gain so that the sum over input channels stays as large as it was.
-            merged[f"box_head_v.{rest}"], merged[f"box_head_i.{rest}"] = (
-                2 * value[:, :width],
-                2 * value[:, width:],
-            )
-        else:
-            merged[f"box_head_v.{rest}"] = merged[f"box_head_i.{rest}"] = value
-    model.load_state_dict(merged)
-    return model.train(), make_optimiser(model, recipe.optimiser)
+    watch = Watch(out, team, recipe.engine, step, settings.total_steps, settings.batch)
+    for arrays in batch_loader(stream, step, settings.total_steps, recipe.data.workers):
+        if step == recipe.distillation.start and not isinstance(stepper.model, CkdTrainingModel):
+            students = {key: whole(value) for key, value in stepper.model.state_dict().items()}
+            stepper, optimiser = assemble(couple(students, recipe.model.config()), team, recipe)
+        set_rate(optimiser, rate_at(step, settings))
+        arrays, centres = with_targets(arrays, step, stream.slots, recipe, stepper)
+        keep_ratio = keep_ratio_at(step, recipe)
+        parts = stepper.gradients(
+            arrays, partial(training_losses, stepper, recipe, centres=centres, keep_ratio=keep_ratio)
+        )
+        require_finite(parts, arrays, out, step, team)
+        gradient_norm = stepper.update(optimiser, settings.clip_norm)
+        step += 1
+        last = step == settings.total_steps
+        validating = step % recipe.validate_every == 0 or last
+        saving = step % recipe.save_every == 0 or last
+        if settings.average or validating or saving:
+            average.follow(stepper.model, step)
+        watch.step(step, parts, gradient_norm=gradient_norm, rate=optimiser.param_groups[0]["lr"])
+        is_best = False
+        if validating:
+            scores, picture = validate(average.module, validation, stepper, recipe)
+            is_best = scores["iou"] > best
+            best = max(best, scores["iou"])
+            watch.validation(step, scores, picture)
+        if saving or is_best:
+            save_run(
+                out, step, stepper, optimiser, average.module.state_dict(),
+                keep_last=recipe.engine.keep_last, is_best=is_best, family="ckd", best=best,
+                config=average.module.config.to_dict(), recipe=asdict(recipe), machine=describe_machine(),
+            )  # fmt: skip
+    summary = watch.finish(asdict(recipe))
+    if summary and summary["validation"]:
+        print(f"{out / 'last.pt'}: {step} steps, validation {summary['validation'][-1]}")
 
 
-def training_step(model: CkdTracker, batch: Batch, recipe: Recipe, coupled: bool) -> dict[str, Tensor]:
-    """Forward pass and losses; `total` is what is differentiated."""
+def assemble(model: CkdTracker, team: Team, recipe: Recipe) -> tuple[Stepper, torch.optim.AdamW]:
+    """The model as the team computes it, and a fresh optimiser for what is trained."""
+    stepper = Stepper(choose_trained(model, recipe.trained), team, recipe.engine)
+    return stepper, make_optimiser(stepper.model, recipe.optimiser, recipe.rate_factors.by_name())
+
+
+def with_targets(
+    arrays: Arrays, step: int, slots: range, recipe: Recipe, stepper: Stepper
+) -> tuple[Arrays, float]:
+    """Adds heat maps and masks to this process's share of a batch; and what the focal loss divides by.
+
+    Masks are drawn for the whole batch, so that they are the same however many processes share it. The focal
+    loss counts centres over the whole batch for the same reason.
+    """
+    side, distillation = recipe.model.vit.search_side, recipe.distillation
+    heatmap = torch.from_numpy(gaussian_heatmaps(arrays["target"].numpy(), side))[:, None]
+    arrays = {**arrays, "heatmap": heatmap}
+    if step >= distillation.start and distillation.masked_share:
+        dice = batch_generator(recipe.seed, step)
+        keep = draw_masks(distillation, recipe.optimiser.batch, side * side, dice)
+        arrays["mask_keep"] = keep[slots.start : slots.stop]
+    shares = stepper.team.size * stepper.parts_of(len(heatmap))
+    centres = float(stepper.team.total((heatmap == 1).sum()))
+    return arrays, max(centres, 1.0) / shares
+
+
+def draw_masks(settings: DistillationSettings, batch: int, tokens: int, dice: torch.Generator) -> Tensor:
+    """bool `[B, tokens]`, False where a search token is hidden from both students."""
+    draw = torch.rand(batch, tokens, generator=dice)
+    if settings.masking == "exact":
+        keep = draw.argsort(dim=1).argsort(dim=1) >= round(settings.masked_share * tokens)
+    else:
+        keep = draw > settings.masked_share
+    unmasked = torch.rand(batch, 1, generator=dice) >= settings.masked_samples
+    return keep | unmasked
+
+
+def keep_ratio_at(step: int, recipe: Recipe) -> float | None:
+    """Share of search tokens kept at a step; None leaves it to each elimination layer."""
+    schedule, elimination = recipe.keep_schedule, recipe.model.elimination
+    epoch = recipe.optimiser.epoch_at(step)
+    if elimination.mode == "none" or epoch >= schedule.start + schedule.warm_up:
+        return None
+    return keep_rate(epoch, schedule.start, schedule.warm_up, min(elimination.ratios))
+
+
+def training_losses(
+    stepper: Stepper, recipe: Recipe, part: Arrays, *, centres: float, keep_ratio: float | None
+) -> dict[str, Tensor]:
+    """Forward pass and losses of one part of a batch; `total` is what is differentiated."""
+    batch, heatmap = to_batch(part), part["heatmap"]
     templates, searches = network_input(batch)
-    side = recipe.model.vit.search_side
-    heatmap = torch.from_numpy(gaussian_heatmaps(batch.target.numpy(), side))[:, None]
-    model.train()
-    if not coupled:
-        with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16):
-            output = model(templates[0], templates[1], searches[0], searches[1])
+    if not isinstance(stepper.model, CkdTrainingModel):
+        with stepper.autocast():
+            output: HeadOutput = stepper.forward(*templates, *searches)
         # Early on the peak is anywhere; boxes learn at the target's own cell until there is a teacher.
-        loss = task_loss(output.score, decode_boxes(output, heatmap), batch.target, heatmap)
+        loss = task_loss(output.score, decode_boxes(output, heatmap), batch.target, heatmap, centres)
         return {"total": loss.total, "giou": loss.giou, "l1": loss.l1, "focal": loss.focal, "iou": loss.iou}
-    keep = torch.rand(len(batch.target), side * side) > recipe.distillation.masked_share
-    with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16):
-        out: TrainingOutput = model(templates, searches, keep)
-    heads: dict[str, HeadOutput] = {
-        "student": out.student,
-        "teacher_rgb": out.teacher_rgb,
-        "teacher_tir": out.teacher_tir,
+    with stepper.autocast():
+        out = stepper.forward(templates, searches, part.get("mask_keep"), keep_ratio=keep_ratio)
+    first = recipe.model.vit.template_tokens if recipe.distillation.tokens == "search" else 0
+    return coupled_losses(out, batch.target, heatmap, recipe.distillation, centres, first)
+
+
+def coupled_losses(
+    out: TrainingOutput,
+    target: Tensor,
+    heatmap: Tensor,
+    settings: DistillationSettings,
+    centres: float | None = None,
+    first_token: int = 0,
+) -> dict[str, Tensor]:
+    """Task losses of three heads, style, content; `total` and its parts.
+
+    first_token: style and content leave out the tokens before it.
+    """
+    heads = {"student": out.student, "teacher_rgb": out.teacher_rgb, "teacher_tir": out.teacher_tir}
+    tasks = {
+        name: task_loss(head.score, decode_boxes(head), target, heatmap, centres)
+        for name, head in heads.items()
     }
-    losses = {
-        name: task_loss(head.score, decode_boxes(head), batch.target, heatmap) for name, head in heads.items()
-    }
-    taps = out.taps
-    assert taps is not None
-    style = style_loss(taps.rgb_branch, taps.tir_branch).sum()
-    content = content_loss(taps.teacher_tir, taps.tir_branch).sum()
-    content = content + content_loss(taps.teacher_rgb, taps.rgb_branch).sum()
-    total = sum(loss.total for loss in losses.values())
-    total = total + recipe.distillation.style_weight * style + recipe.distillation.content_weight * content
-    student = losses["student"]
-    parts = {
-        "total": total,
-        "giou": student.giou,
-        "l1": student.l1,
-        "focal": student.focal,
-        "iou": student.iou,
-    }
-    parts |= {f"iou_{name}": loss.iou for name, loss in losses.items() if name != "student"}
-    return parts | {"style": style, "content": content}
+    assert out.taps is not None
+    layers = settings.layers or range(len(out.taps.rgb_branch))
+    rgb, tir, teacher_rgb, teacher_tir = (
+        [taps[layer][:, first_token:] for layer in layers] for taps in out.taps
+    )
+    style = style_loss(rgb, tir).sum()
+    content_tir = content_loss(teacher_tir, tir).sum()
+    content_rgb = content_loss(teacher_rgb, rgb).sum()
+    total = (
+        tasks["student"].total
+        + settings.teacher_weight * (tasks["teacher_rgb"].total + tasks["teacher_tir"].total)
+        + settings.style_weight * style
+        + settings.content_weight * (content_tir + content_rgb)
+    )
+    parts = {"style": style, "content_rgb": content_rgb, "content_tir": content_tir}
+    if settings.feature_weight:
+        parts["feature"] = feature_loss(rgb, tir).sum()
+        total = total + settings.feature_weight * parts["feature"]
+    student = tasks["student"]
+    named = {"total": total, "giou": student.giou, "l1": student.l1, "focal": student.focal}
+    named["iou"] = student.iou
+    for name in ("teacher_rgb", "teacher_tir"):
+        named |= {f"task_{name}": tasks[name].total, f"iou_{name}": tasks[name].iou}
+    return named | parts
 
 
 def network_input(batch: Batch) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """Normalised (RGB, thermal) templates and searches."""
-    mean = torch.tensor(PIXEL_MEAN).view(1, 3, 1, 1) * 255
-    std = torch.tensor(PIXEL_STD).view(1, 3, 1, 1) * 255
+    device = batch.target.device
+    mean = torch.tensor(PIXEL_MEAN, device=device).view(1, 3, 1, 1) * 255
+    std = torch.tensor(PIXEL_STD, device=device).view(1, 3, 1, 1) * 255
     z_rgb, z_tir, x_rgb, x_tir = (
         (crops - mean) / std
         for crops in (batch.template_rgb, batch.template_tir, batch.search_rgb, batch.search_tir)
@@ -240,56 +260,48 @@ def network_input(batch: Batch) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Te
     return (z_rgb, z_tir), (x_rgb, x_tir)
 
 
-@torch.no_grad()
-def update_average(average: CkdTracker, model: CkdTracker, decay: float) -> None:
-    """Exponential moving average of the students' weights; running statistics are copied."""
-    current = model.state_dict()
-    for key, value in average.state_dict().items():
-        if value.is_floating_point() and "running_" not in key:
-            value.lerp_(current[key], 1 - decay)
-        else:
-            value.copy_(current[key])
+def validation_size(recipe: Recipe) -> int:
+    """Samples of one validation batch."""
+    return min(VALIDATION_BATCH, recipe.validation_samples)
 
 
-def validation_batches(sources: list[tuple[SampleSource, float]], recipe: Recipe) -> list[dict[str, Tensor]]:
-    """Fixed batches of held-out samples, 256 in all."""
-    stream = BatchStream(sources, 32, VALIDATION_SEED)
-    return [{k: torch.from_numpy(v) for k, v in stream[i].items()} for i in range(8)]
+def validation_batches(stream: BatchStream, recipe: Recipe, team: Team) -> Iterable[Arrays]:
+    """This process's share of the fixed validation batches, every `size`-th of them."""
+    count = math.ceil(recipe.validation_samples / stream.batch_size)
+    if recipe.validation_samples <= VALIDATION_IN_MEMORY:
+        numbers = range(team.rank, count, team.size)
+        return [{k: torch.from_numpy(v) for k, v in stream[i].items()} for i in numbers]
+    first = team.rank * count // team.size
+    return batch_loader(stream, first, (team.rank + 1) * count // team.size, recipe.data.workers)
 
 
 @torch.no_grad()
-def validate(model: CkdTracker, batches: list[dict[str, Tensor]], recipe: Recipe) -> dict[str, float]:
-    """Mean overlap of the decoded boxes with the truth, and the share of samples above one half."""
-    overlaps = []
+def validate(
+    model: CkdTracker, batches: Iterable[Arrays], stepper: Stepper, recipe: Recipe
+) -> tuple[dict[str, float], np.ndarray | None]:
+    """Mean overlap of the decoded boxes with the truth, share of samples above one half, gap between the
+    students' features; and a picture of the first crops. Every process must call it."""
+    team, picture = stepper.team, None
+    overlaps: list[Tensor] = []
+    features: list[Tensor] = []
     for arrays in batches:
-        batch = to_batch(arrays)
+        batch = to_batch({key: value.to(team.device) for key, value in arrays.items()})
         templates, searches = network_input(batch)
-        with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16):
-            output = model(templates[0], templates[1], searches[0], searches[1])
-        boxes = corners_from_cxcywh(decode_boxes(output))
-        overlaps.append(overlap_terms(boxes, corners_from_xywh(batch.target))[0])
-    iou = torch.cat(overlaps)
-    return {"iou": round(float(iou.mean()), 4), "above_half": round(float((iou > 0.5).float().mean()), 4)}
-
-
-def save(
-    path: Path,
-    step: int,
-    model: CkdTracker,
-    average: CkdTracker,
-    optimiser: torch.optim.Optimizer,
-    recipe: Recipe,
-) -> None:
-    """Writes the checkpoint whole: `net` holds the averaged students, which is what export reads."""
-    save_checkpoint(
-        path,
-        average.state_dict(),
-        family="ckd",
-        config=average.config.to_dict(),
-        recipe=asdict(recipe),
-        step=step,
-        model=model.state_dict(),
-        optimiser=optimiser.state_dict(),
-        rng=torch.get_rng_state(),
-        machine=describe_machine(),
-    )
+        with stepper.autocast():
+            streams = model.student_streams(templates, searches)
+            run_branches(streams, model.config.elimination)
+            tokens = model.fuse(streams)  # [B, Nz + Nx, 2C]
+            output = model.box_head(model.search_map(tokens))
+        boxes = decode_boxes(output)
+        overlaps.append(overlap_terms(corners_from_cxcywh(boxes), corners_from_xywh(batch.target))[0].cpu())
+        if len(features) * len(boxes) < GAP_SAMPLES // team.size:
+            features.append(tokens[:, recipe.model.vit.template_tokens :].mean(dim=1).float().cpu())
+        if picture is None and team.leads and recipe.engine.pictures:
+            shown = slice(0, recipe.engine.pictures)
+            columns = [arrays[name][shown].numpy() for name in ("search_rgb", "search_tir")]
+            picture = draw_crops(columns, arrays["target"][shown].numpy(), boxes[shown].float().cpu().numpy())
+    every = torch.cat([part for parts in team.gather(overlaps) for part in parts])
+    pooled = torch.cat([part for parts in team.gather(features) for part in parts])  # [n, 2C]
+    gap = modality_gap(*pooled.chunk(2, dim=1)) if team.leads else 0.0
+    scores = {"iou": every.mean().item(), "above_half": (every > 0.5).double().mean().item()}
+    return scores | {"modality_gap": gap}, picture

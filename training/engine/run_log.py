@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from edge_rgbt.files import write_json_atomic
+from edge_rgbt.files import write_json_atomic, write_text_atomic
 
 LOG_FILE, SUMMARY_FILE = "log.jsonl", "summary.json"
 SUMMARY_ROWS = 12  # points of the training curve that a summary keeps
@@ -21,14 +21,21 @@ def append_log(out: Path, entry: dict[str, Any]) -> None:
 
 
 def read_log(out: Path) -> list[dict[str, Any]]:
-    """All whole lines of a run's log."""
+    """All whole lines of a run's log; none if there is no log yet."""
+    path = out / LOG_FILE
     entries = []
-    for line in (out / LOG_FILE).read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
         try:
             entries.append(json.loads(line))
         except json.JSONDecodeError:  # the line a crash tore
             continue
     return entries
+
+
+def rewind_log(out: Path, step: int) -> None:
+    """Takes out what a stopped run logged after the checkpoint that it now goes on from."""
+    kept = [entry for entry in read_log(out) if entry.get("step", 0) <= step]
+    write_text_atomic(out / LOG_FILE, "".join(json.dumps(entry) + "\n" for entry in kept))
 
 
 def write_summary(out: Path, recipe: dict[str, Any], machine: dict[str, Any]) -> dict[str, Any]:
