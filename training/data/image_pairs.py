@@ -10,6 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from edge_rgbt.errors import SequenceError, UsageError
+from training.data.packed import PAIRS, is_pack, open_pack
 from training.data.samples import AlignedImages
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp"}
@@ -19,18 +20,26 @@ LONG_SIDE_PX = 640
 def load_image_pairs(folders: Sequence[Path | str]) -> list[AlignedImages]:
     """Reads `<folder>/{visible,infrared}/NAME` by sorted name, shrunk to at most 640 px on the long side.
 
+    A folder may also be a pack of pairs.
     Raises UsageError for a folder without pairs, SequenceError for an image that cannot be read.
     """
     pairs: list[AlignedImages] = []
     for folder in map(Path, folders):
-        names = sorted(_image_names(folder / "visible") & _image_names(folder / "infrared"))
-        if not names:
-            raise UsageError(
-                f"{folder}: no image stands in both visible/ and infrared/; give a folder of pairs"
-            )
-        for name in tqdm(names, desc=f"pairs {folder.name}", unit="pair", leave=False):
-            pairs.append(_load_pair(folder / "visible" / name, folder / "infrared" / name))
+        if is_pack(folder):
+            pack = open_pack(folder, PAIRS)
+            pairs += [pack.images(shard, row) for shard in pack.shards for row in range(len(shard.rows))]
+            continue
+        for files in tqdm(list_image_pairs(folder), desc=f"pairs {folder.name}", unit="pair", leave=False):
+            pairs.append(load_pair(*files))
     return pairs
+
+
+def list_image_pairs(folder: Path) -> list[tuple[Path, Path]]:
+    """Visible and infrared files by sorted name. Raises UsageError if there are none."""
+    names = sorted(_image_names(folder / "visible") & _image_names(folder / "infrared"))
+    if not names:
+        raise UsageError(f"{folder}: no image stands in both visible/ and infrared/; give a folder of pairs")
+    return [(folder / "visible" / name, folder / "infrared" / name) for name in names]
 
 
 def _image_names(folder: Path) -> set[str]:
@@ -39,7 +48,8 @@ def _image_names(folder: Path) -> set[str]:
     )
 
 
-def _load_pair(visible: Path, infrared: Path) -> AlignedImages:
+def load_pair(visible: Path, infrared: Path) -> AlignedImages:
+    """One pair, shrunk. Raises SequenceError for an image that cannot be read."""
     rgb = cv2.imread(str(visible), cv2.IMREAD_COLOR)
     tir = cv2.imread(str(infrared), cv2.IMREAD_GRAYSCALE)
     if rgb is None or tir is None:

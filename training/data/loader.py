@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 from typing import Protocol
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -113,16 +114,32 @@ def _crop(sample: TrackingSample, name: str) -> np.ndarray:
     return getattr(sample, name.replace("dynamic", "template")) if crop is None else crop
 
 
-def batch_loader(stream: BatchStream, first: int, last: int, workers: int) -> DataLoader:
+class BatchLoader(DataLoader):
+    """Hands on what a worker raised without the worker's stack: a user error stays one line."""
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        try:
+            yield from super().__iter__()
+        except EdgeRgbtError as error:
+            raise type(error)(str(error).strip().splitlines()[-1].split("Error: ", 1)[-1]) from None
+
+
+def batch_loader(stream: BatchStream, first: int, last: int, workers: int) -> BatchLoader:
     """Batches `first` to `last - 1` in order, made ahead by worker processes."""
-    return DataLoader(
+    return BatchLoader(
         stream,
         batch_size=None,
         sampler=range(first, last),
         num_workers=workers,
         prefetch_factor=6 if workers else None,
         generator=torch.Generator(),  # its own: opening it must not draw from the one that a resume restores
+        worker_init_fn=_one_thread,
     )
+
+
+def _one_thread(_: int) -> None:
+    """Pictures are small; OpenCV's threads in every worker would only fight for the cores."""
+    cv2.setNumThreads(1)
 
 
 def to_batch(arrays: dict[str, Tensor]) -> Batch:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from edge_rgbt.register import Registration
 from edge_rgbt.sim import make_scenario
 from edge_rgbt.thermal import ThermalRange
 from edge_rgbt.types import Box, Frame, FramePair, Modality
+from training.data.packed import FLIGHTS, Pack, Shard, is_pack, open_pack
 from training.data.samples import AlignedImages, CropSizes, Moment, RejectedSample, TrackingSample, cut_sample
 
 INDEX_FILE = "flights.json"
@@ -85,19 +86,43 @@ class FlightSettings:
     extra_misalignment_px: float = 5.0
 
 
-class _Flight:
-    """One flight's frames (mapped, not read) and its objects' rows."""
+class Flight:
+    """One flight: its objects' rows (columns as in `COLUMNS`) and how its frames are read."""
+
+    def __init__(self, objects: np.ndarray, images: Callable[[int], AlignedImages]) -> None:
+        self.by_object = {int(i): objects[objects[:, 1] == i] for i in np.unique(objects[:, 1])}
+        self.target_id = int(objects[objects[:, 7] > 0, 1][0]) if (objects[:, 7] > 0).any() else -1
+        self.object_ids = list(self.by_object)
+        self.images = images
+
+
+class _MappedFrames:
+    """Frames of a rendered flight, mapped, not read."""
 
     def __init__(self, folder: Path) -> None:
         self.rgb = np.load(folder / "rgb.npy", mmap_mode="r")
         self.tir = np.load(folder / "tir.npy", mmap_mode="r")
-        objects = np.load(folder / "objects.npy")
-        self.by_object = {int(i): objects[objects[:, 1] == i] for i in np.unique(objects[:, 1])}
-        self.target_id = int(objects[objects[:, 7] > 0, 1][0]) if (objects[:, 7] > 0).any() else -1
-        self.object_ids = list(self.by_object)
 
-    def images(self, frame: int) -> AlignedImages:
+    def __call__(self, frame: int) -> AlignedImages:
         return AlignedImages(self.rgb[frame], self.tir[frame])
+
+
+class _PackedFrames:
+    """Frames of a packed flight, decoded when asked for."""
+
+    def __init__(self, pack: Pack, shard: Shard) -> None:
+        self._pack, self._shard = pack, shard
+        frames, rows = np.unique(shard.rows["frame"], return_index=True)
+        self._row_of = dict(zip(frames.tolist(), rows.tolist(), strict=True))
+
+    def __call__(self, frame: int) -> AlignedImages:
+        return self._pack.images(self._shard, self._row_of[frame])
+
+
+def _packed_objects(rows: np.ndarray) -> np.ndarray:
+    columns = [rows["frame"], rows["object"], *rows["box"].T]
+    columns += [rows["visibility"], rows["is_target"], rows["moving"]]
+    return np.stack(columns, axis=1).astype(np.float32)
 
 
 class SimulatedFlights:
@@ -105,14 +130,14 @@ class SimulatedFlights:
 
     def __init__(
         self,
-        folders: Sequence[Path],
+        flights: Sequence[Flight],
         rate_hz: float,
         sizes: CropSizes,
         settings: FlightSettings | None = None,
         dynamic: bool = False,
     ) -> None:
         self.dynamic = dynamic
-        self.flights = [_Flight(folder) for folder in folders]
+        self.flights = list(flights)
         self.max_gap = round(MAX_GAP_S * rate_hz)
         self.sizes = sizes
         self.settings = settings or FlightSettings()
@@ -151,7 +176,7 @@ class SimulatedFlights:
 
 
 def _between(
-    flight: _Flight, rows: np.ndarray, first: float, second: float, rng: np.random.Generator
+    flight: Flight, rows: np.ndarray, first: float, second: float, rng: np.random.Generator
 ) -> Moment | None:
     """One of the object's rows whose frame lies between the two, which may be in either order."""
     low, high = min(first, second), max(first, second)
@@ -165,18 +190,40 @@ def _between(
 def open_flights(
     folder: str | Path, sizes: CropSizes, held_out: int, dynamic: bool = False
 ) -> tuple[SimulatedFlights, SimulatedFlights]:
-    """Flights to train on and every `held_out`-th one to validate on. Raises UsageError if there are none."""
+    """Flights to train on and every `held_out`-th one to validate on; the folder may be a pack of flights.
+
+    Raises UsageError if there are none.
+    """
     folder = Path(folder)
-    if not (folder / INDEX_FILE).is_file():
+    if is_pack(folder):
+        pack = open_pack(folder, FLIGHTS)
+        rate_hz = pack.about["settings"]["rate_hz"]
+        flights = [
+            Flight(_packed_objects(s.rows), _PackedFrames(pack, s)) for s in pack.shards if len(s.rows)
+        ]
+    else:
+        folders, rate_hz = flight_folders(folder)
+        flights = [Flight(np.load(path / "objects.npy"), _MappedFrames(path)) for path in folders]
+    kept = flights[::held_out]
+    rest = [flight for i, flight in enumerate(flights) if i % held_out]
+    return (
+        SimulatedFlights(rest or kept, rate_hz, sizes, dynamic=dynamic),
+        SimulatedFlights(kept, rate_hz, sizes, dynamic=dynamic),
+    )
+
+
+def flight_folders(folder: Path) -> tuple[list[Path], float]:
+    """Folders of rendered flights and their frames per second. Raises UsageError if they are not there."""
+    try:
+        index = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))
+    except OSError:
         raise UsageError(
             f"{folder} holds no finished flights; run `python -m training flights --out {folder}`"
-        )
-    index = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))
+        ) from None
     folders = [folder / f"{seed:06d}" for seed in index["seeds"]]
-    kept = folders[::held_out]
-    rest = [path for i, path in enumerate(folders) if i % held_out]
-    rate = index["rate_hz"]
-    return (
-        SimulatedFlights(rest or kept, rate, sizes, dynamic=dynamic),
-        SimulatedFlights(kept, rate, sizes, dynamic=dynamic),
-    )
+    missing = next((path for path in folders if not (path / "objects.npy").is_file()), None)
+    if missing or not folders:
+        raise UsageError(
+            f"{folder}: flight {missing} is missing; run `python -m training flights --out {folder}` again"
+        )
+    return folders, index["rate_hz"]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from edge_rgbt.errors import UsageError
+from edge_rgbt.replay.layouts import IMAGE_LAYOUTS
 from training.data.augmentation import choose_augmentation
 from training.data.image_pairs import load_image_pairs
 from training.data.loader import BatchStream, WeightedSources
+from training.data.packed import SEQUENCES, PackedTrack, is_pack, open_pack
 from training.data.samples import CropSizes
 from training.data.sampling import is_usable
 from training.data.settings import DataSettings, SourceSettings
@@ -76,15 +79,37 @@ def _open_tracks(
     where: str, name: str, source: SourceSettings, held_out: int
 ) -> tuple[list[Track], list[Track]]:
     """Tracks to train on and to validate on."""
-    layout = source.layout or name
-    try:
-        checked = SourceSettings(source.path, layout)  # the table's name may be no layout
-    except ValueError as error:
-        raise UsageError(f"{where}: {error}; name the table after one of them or set layout") from error
-    tracks: list[Track] = list(read_tracks(where, source, checked.layout, source.split))
-    if source.validation_split:
-        held: list[Track] = list(read_tracks(where, source, layout, source.validation_split))
-        return tracks, held
+    if is_pack(Path(source.path)):
+        tracks: list[Track] = list(_packed_tracks(where, source))
+    else:
+        layout = _layout(where, name, source)
+        tracks = list(read_tracks(where, source, layout, source.split))
+        if source.validation_split:
+            return tracks, list(read_tracks(where, source, layout, source.validation_split))
     usable = [track for track in tracks if is_usable(track.visible)]
     rest = [track for i, track in enumerate(usable) if i % held_out]
     return rest or usable, usable[::held_out]
+
+
+def _layout(where: str, name: str, source: SourceSettings) -> str:
+    layout = source.layout or name
+    if layout not in IMAGE_LAYOUTS:
+        known = ", ".join(IMAGE_LAYOUTS)
+        raise UsageError(f"{where}: which layout? set layout, or name the table after it; known: {known}")
+    return layout
+
+
+def _packed_tracks(where: str, source: SourceSettings) -> list[PackedTrack]:
+    """Raises UsageError where the recipe asks for what was, or was not, done when packing."""
+    try:
+        pack = open_pack(Path(source.path), SEQUENCES)
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from error
+    made = pack.about["settings"]
+    asked = {"layout": source.layout, "split": source.split, "interpolate": source.interpolate}
+    for key, value in asked.items():
+        if value and value != made[key]:
+            raise UsageError(f"{where}: {key} is {value!r} but {source.path} was packed with {made[key]!r}")
+    if source.validation_split:
+        raise UsageError(f"{where}: a pack holds one split; leave validation_split out or give the folders")
+    return [PackedTrack(pack, shard) for shard in pack.shards if shard.name not in source.exclude]

@@ -193,11 +193,12 @@ def _hint(root: Path, layout: str) -> str:
     """What another reader would make of the folder, or what was looked for."""
     if not root.is_dir():
         return ""
-    try:
-        guess = find_recordings(str(root)).dataset
-    except UsageError:
-        guess = None
-    if guess and guess != layout:
-        return f"; it looks like {guess}"
+    for folder in (root, root / TRAINING_SPLIT):  # a root with nothing but `train` could be anything's
+        try:
+            guess = find_recordings(str(folder)).dataset
+        except UsageError:
+            continue
+        if guess and guess != layout:
+            return f"; it looks like {guess}"
     folders = IMAGE_LAYOUTS[layout]
     return f"; expected {root}/<sequence>/{folders.rgb[0]} and {folders.tir[0]}"
