@@ -6,7 +6,7 @@ from pathlib import Path
 
 from training.checkpoints import load_tracker
 from training.export.costs import measure_cost
-from training.export.deployable import DeployableCkd
+from training.export.deployable import DeployableRawCrops
 from training.export.exportable import Exportable, ExportOptions, Sizes, counted
 
 UNTUNED_LOST_THRESHOLD = 0.25  # nothing is published for CKD; a trained bundle states its own
@@ -21,7 +21,7 @@ def load(checkpoint: Path, options: ExportOptions) -> Exportable:
         family="ckd",
         name=f"ckd-{vit.embed_dim}x{vit.depth}-{config.elimination.mode}",
         tracker=tracker,
-        network=DeployableCkd(tracker, options.half),
+        network=DeployableRawCrops(tracker, options.half),
         source=source,
         sizes=Sizes(
             vit.template_size, vit.search_size, config.template_factor, config.search_factor, vit.patch_size

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from edge_rgbt.engine.base import TensorSpec
-from training.models.ckd import PIXEL_MEAN, PIXEL_STD, CkdTracker
+from training.models.ckd import PIXEL_MEAN, PIXEL_STD
 from training.models.vit import Attention, ConvStem, LinearStem, Vit
 
 INPUT_NAMES = ("template_rgb", "template_tir", "search_rgb", "search_tir")
@@ -68,10 +68,10 @@ class Deployable(nn.Module):
         return pixels if self.mean_pixel is None else pixels - self.mean_pixel
 
 
-class DeployableCkd(Deployable):
-    """Takes uint8 crops, as in INPUT_NAMES."""
+class DeployableRawCrops(Deployable):
+    """CKD and TransCMD: takes uint8 crops of both modalities, as in INPUT_NAMES."""
 
-    def __init__(self, tracker: CkdTracker, half: bool = False) -> None:
+    def __init__(self, tracker: Any, half: bool = False) -> None:
         super().__init__(tracker, 255.0, half)
 
     def forward(

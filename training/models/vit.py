@@ -174,6 +174,10 @@ class Block(nn.Module):
         self.norm2 = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
         self.mlp = Mlp(dim, int(dim * config.mlp_ratio))
 
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Both halves, where nothing happens between them."""
+        return self.feed_forward(self.attend(tokens)[0])
+
     def attend(self, tokens: Tensor, queries: Sequence[int] = ()) -> tuple[Tensor, Tensor | None]:
         """First half, with the attention weights of `queries` if any are named."""
         update, rows = self.attn(self.norm1(tokens), queries)
@@ -207,7 +211,7 @@ class Vit(nn.Module):
         last = max(config.depth - 1, 1)
         self.blocks = nn.ModuleList(Block(config, config.drop_path * i / last) for i in range(config.depth))
         self.norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
-        self.apply(_initialise)
+        self.apply(initialise_layer)
 
     def embed(self, template: Tensor, search: Tensor, mask_keep: Tensor | None = None) -> Tensor:
         """Normalised pictures `[B, 3, H, W]` to tokens `[B, Nz + Nx, C]`, template first, raster order.
@@ -235,7 +239,8 @@ def sincos_table(side: int, dim: int) -> Tensor:
     return torch.cat((columns, rows), dim=-1).reshape(1, side * side, dim).float()
 
 
-def _initialise(module: nn.Module) -> None:
+def initialise_layer(module: nn.Module) -> None:
+    """Start values of a linear or convolution layer; for `Module.apply`."""
     if isinstance(module, nn.Linear):
         nn.init.trunc_normal_(module.weight, std=0.02)
         nn.init.zeros_(module.bias)

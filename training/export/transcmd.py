@@ -1,0 +1,33 @@
+"""TransCMD students for the export: projectors and mask decoder of a training checkpoint stay behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from training.export.costs import measure_cost
+from training.export.deployable import DeployableRawCrops
+from training.export.exportable import Exportable, ExportOptions, Sizes, counted, refuse_elimination
+from training.models.transcmd.stored import load_student
+
+UNTUNED_LOST_THRESHOLD = 0.25  # nothing is published for TransCMD; a trained bundle states its own
+
+
+def load(checkpoint: Path, options: ExportOptions) -> Exportable:
+    """The student alone, in the mode that it was trained for."""
+    refuse_elimination("transcmd", options)
+    student, source = load_student(checkpoint)
+    config, vit = student.config, student.config.vit
+    cost = measure_cost(student)
+    return Exportable(
+        family="transcmd",
+        name=f"transcmd-{vit.embed_dim}x{vit.depth}-{config.mode}",
+        tracker=student,
+        network=DeployableRawCrops(student, options.half),
+        source=source,
+        sizes=Sizes(
+            vit.template_size, vit.search_size, config.template_factor, config.search_factor, vit.patch_size
+        ),
+        params=cost.parameters,
+        macs=counted(cost),
+        lost_threshold=UNTUNED_LOST_THRESHOLD,
+    )
