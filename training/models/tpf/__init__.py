@@ -1,0 +1,1 @@
+"""TPF: the fusion adapter and its selective scan, the one-stream tracker, the auxiliary branches."""
