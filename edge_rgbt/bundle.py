@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from edge_rgbt.adapter.weights import ADAPTER_FILE, AdapterWeights, read_adapter
 from edge_rgbt.errors import BundleError
 from edge_rgbt.files import atomic_path
 from edge_rgbt.manifest import (
@@ -21,6 +22,7 @@ from edge_rgbt.manifest import (
     DynamicTemplate,
     Manifest,
     TrackerSettings,
+    fused_inputs,
     map_outputs,
     parse_manifest,
     raw_pixel_inputs,
@@ -33,6 +35,7 @@ __all__ = [
     "Manifest",
     "TrackerSettings",
     "describe",
+    "fused_inputs",
     "load_bundle",
     "map_outputs",
     "raw_pixel_inputs",
@@ -69,6 +72,24 @@ class Bundle:
                 out.write(self.read_bytes(name))
         return unpacked
 
+    def adapter(self) -> AdapterWeights | None:
+        """The pixel-fusion adapter of a TPF bundle, None for the other families.
+
+        Raises BundleError if the bundle has none, or one that does not fit.
+        """
+        m = self.manifest
+        if m.family != "tpf":
+            return None
+        where = f"{self.path}/{ADAPTER_FILE}"
+        weights = read_adapter(self.read_bytes(ADAPTER_FILE), where)
+        stride = weights.variant.stride
+        if m.template_size % stride or m.search_size % stride:
+            raise BundleError(
+                f"{where} is the variant '{weights.name}', for crops of a multiple of {stride} pixels, not "
+                f"{m.template_size} and {m.search_size}; export the bundle again"
+            )
+        return weights
+
     def _entry(self, name: str) -> BundleFile:
         entry = self.manifest.files.get(name)
         if entry is None:
@@ -93,7 +114,9 @@ def load_bundle(path: Path | str | None = None) -> Bundle:
     manifest = parse_manifest(value, f"{where}/{MANIFEST}")
     for name, entry in manifest.files.items():
         _verify(where, name, entry)
-    return Bundle(where, manifest)
+    bundle = Bundle(where, manifest)
+    bundle.adapter()  # refuses one that does not fit
+    return bundle
 
 
 def write_bundle(path: Path | str, manifest: Manifest, files: Mapping[str, bytes | Path]) -> Bundle:

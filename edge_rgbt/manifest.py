@@ -109,6 +109,12 @@ def raw_pixel_inputs(template_size: int, search_size: int) -> tuple[TensorSpec, 
     return tuple(TensorSpec(name, "uint8", (-1, size, size, 3)) for name, size in sizes.items())
 
 
+def fused_inputs(template_size: int, search_size: int, dtype: str = "float32") -> tuple[TensorSpec, ...]:
+    """The three graph inputs behind TPF's adapter: fused images in 0..1, `[N, size, size, 3]`."""
+    sizes = {"template": template_size, "dynamic": template_size, "search": search_size}
+    return tuple(TensorSpec(name, dtype, (-1, size, size, 3)) for name, size in sizes.items())
+
+
 def map_outputs(map_size: int) -> tuple[TensorSpec, ...]:
     """The three graph outputs of every family: float32 `[N, channels, map_size, map_size]`."""
     channels = {"score": 1, "size": 2, "offset": 2}
@@ -174,10 +180,8 @@ def _contradictions(m: Manifest) -> list[str]:
     faults = []
     if m.search_size % m.stride:
         faults.append(f"search_size {m.search_size} is not a multiple of stride {m.stride}")
-    wanted = {spec.name: spec for spec in map_outputs(m.map_size)}
-    if m.family != "tpf":
-        wanted |= {spec.name: spec for spec in raw_pixel_inputs(m.template_size, m.search_size)}
     given = {spec.name: spec for spec in (*m.inputs, *m.outputs)}
+    wanted = {spec.name: spec for spec in (*_inputs_of_family(m, given), *map_outputs(m.map_size))}
     for name, spec in wanted.items():
         found = given.get(name)
         if found is None:
@@ -188,6 +192,13 @@ def _contradictions(m: Manifest) -> list[str]:
                 f"expected {spec.dtype} {list(spec.shape)}"
             )
     return faults
+
+
+def _inputs_of_family(m: Manifest, given: Mapping[str, TensorSpec]) -> tuple[TensorSpec, ...]:
+    if m.family != "tpf":
+        return raw_pixel_inputs(m.template_size, m.search_size)
+    half = "search" in given and given["search"].dtype == "float16"
+    return fused_inputs(m.template_size, m.search_size, "float16" if half else "float32")
 
 
 class _Reader:

@@ -1,8 +1,9 @@
 """A tiny but real bundle: an ONNX graph with the contract's inputs and outputs that finds a bright target.
 
 The graph compares the mean brightness of every search cell with that of the template's centre, in both
-modalities, and scores their agreement. No training, no randomness: enough to drive every path that a trained
-network takes, on sequences whose target is brighter or darker than what surrounds it.
+modalities (or, behind an adapter, with those of both templates), and scores their agreement. No training, no
+randomness: enough to drive every path that a trained network takes, on sequences whose target is brighter or
+darker than what surrounds it.
 """
 
 from __future__ import annotations
@@ -12,9 +13,19 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+from adapters import adapter_file
 from onnx import TensorProto, helper, numpy_helper
 
-from edge_rgbt.bundle import Bundle, Manifest, map_outputs, raw_pixel_inputs, write_bundle
+from edge_rgbt.adapter import ADAPTER_FILE, AdapterWeights
+from edge_rgbt.bundle import (
+    Bundle,
+    DynamicTemplate,
+    Manifest,
+    fused_inputs,
+    map_outputs,
+    raw_pixel_inputs,
+    write_bundle,
+)
 
 TEMPLATE_SIZE = 64
 SEARCH_SIZE = 128
@@ -22,9 +33,25 @@ STRIDE = 8
 
 
 def matching_graph(
-    template_size: int = TEMPLATE_SIZE, search_size: int = SEARCH_SIZE, stride: int = STRIDE
+    template_size: int = TEMPLATE_SIZE,
+    search_size: int = SEARCH_SIZE,
+    stride: int = STRIDE,
+    fused: bool = False,
 ) -> onnx.ModelProto:
-    """score = exp(-(d_rgb^2 + d_tir^2) / 24^2), d = cell minus template centre in grey levels."""
+    """score = exp(-(d_rgb^2 + d_tir^2) / 24^2), d = cell minus template centre in grey levels.
+
+    fused: TPF's inputs; the two distances are those from the template and from the dynamic template.
+    """
+    if fused:
+        specs = fused_inputs(template_size, search_size)
+        first, second = "template", "dynamic"
+        compared = {first: "search", second: "search"}
+    else:
+        specs, (first, second) = (
+            raw_pixel_inputs(template_size, search_size),
+            ("template_rgb", "template_tir"),
+        )
+        compared = {first: "search_rgb", second: "search_tir"}
     cells = search_size // stride
     corners = np.stack(np.meshgrid(np.arange(cells), np.arange(cells)))[None].astype(np.float32)  # x, y
     constants = {
@@ -35,6 +62,7 @@ def matching_graph(
         "channel_axis": np.array([3], np.int64),
         "cell_shape": np.array([0, 1, search_size, search_size], np.int64),
         "mean_shape": np.array([0, 1, 1, 1], np.int64),
+        "levels": np.array(255.0 if fused else 1.0, np.float32),
         "tolerance": np.array(-1.0 / 24.0**2, np.float32),
         "corners": corners,
         "middles": corners + 0.5,
@@ -43,11 +71,11 @@ def matching_graph(
         "quarter": np.full((1, 2, 1, 1), 0.25, np.float32),
         "zero": np.zeros((), np.float32),
     }
-    nodes = [*_cell_distances("rgb", stride), *_cell_distances("tir", stride)]
+    nodes = [n for template, search in compared.items() for n in _cell_distances(template, search, stride)]
     # Agreement per cell; the box centre is the centroid of agreement around the cell.
     around = {"kernel_shape": [9, 9], "pads": [4, 4, 4, 4]}
     nodes += [
-        helper.make_node("Add", ["d2_rgb", "d2_tir"], ["d2"]),
+        helper.make_node("Add", [f"d2_{first}", f"d2_{second}"], ["d2"]),
         helper.make_node("Mul", ["d2", "tolerance"], ["exponent"]),
         helper.make_node("Exp", ["exponent"], ["score"]),
         helper.make_node("Add", ["score", "tiny"], ["mass_per_cell"]),
@@ -63,8 +91,10 @@ def matching_graph(
         nodes,
         "brightness_match",
         [
-            helper.make_tensor_value_info(s.name, TensorProto.UINT8, ["N", *s.shape[1:]])
-            for s in raw_pixel_inputs(template_size, search_size)
+            helper.make_tensor_value_info(
+                s.name, TensorProto.FLOAT if fused else TensorProto.UINT8, ["N", *s.shape[1:]]
+            )
+            for s in specs
         ],
         [
             helper.make_tensor_value_info(s.name, TensorProto.FLOAT, ["N", *s.shape[1:]])
@@ -77,14 +107,16 @@ def matching_graph(
     return model
 
 
-def _cell_distances(m: str, stride: int) -> list[onnx.NodeProto]:
-    """Squared difference in grey levels between each search cell and the template's centre, one modality."""
+def _cell_distances(m: str, search: str, stride: int) -> list[onnx.NodeProto]:
+    """Squared difference in grey levels between each cell of `search` and the centre of the template `m`."""
     return [
-        helper.make_node("Cast", [f"template_{m}"], [f"t_{m}"], to=TensorProto.FLOAT),
+        helper.make_node("Cast", [m], [f"float_{m}"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", [f"float_{m}", "levels"], [f"t_{m}"]),
         helper.make_node("Slice", [f"t_{m}", "centre_start", "centre_end", "centre_axes"], [f"c_{m}"]),
         helper.make_node("ReduceMean", [f"c_{m}", "pixel_axes"], [f"mean_{m}"], keepdims=1),
         helper.make_node("Reshape", [f"mean_{m}", "mean_shape"], [f"wanted_{m}"]),
-        helper.make_node("Cast", [f"search_{m}"], [f"s_{m}"], to=TensorProto.FLOAT),
+        helper.make_node("Cast", [search], [f"search_of_{m}"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", [f"search_of_{m}", "levels"], [f"s_{m}"]),
         helper.make_node("ReduceMean", [f"s_{m}", "channel_axis"], [f"grey_{m}"], keepdims=0),
         helper.make_node("Reshape", [f"grey_{m}", "cell_shape"], [f"plane_{m}"]),
         helper.make_node(
@@ -125,3 +157,20 @@ def tiny_manifest(**changes: object) -> Manifest:
 def tiny_bundle(path: Path, **changes: object) -> Bundle:
     """Writes the bundle to a folder, or to a zip if the name ends in .rgbt."""
     return write_bundle(path, tiny_manifest(**changes), {"model.onnx": matching_graph().SerializeToString()})
+
+
+def tpf_manifest(**changes: object) -> Manifest:
+    """Manifest of the graph behind an adapter: a template renewed every five frames above a score of 0.65."""
+    fields = {
+        "family": "tpf",
+        "inputs": fused_inputs(TEMPLATE_SIZE, SEARCH_SIZE),
+        "dynamic_template": DynamicTemplate(5, 0.65),
+    }
+    return tiny_manifest(**(fields | changes))
+
+
+def tpf_bundle(path: Path, adapter: AdapterWeights, **changes: object) -> Bundle:
+    """The graph behind this adapter, as a folder or, if the name ends in .rgbt, a zip."""
+    graph = matching_graph(fused=True).SerializeToString()
+    files = {"model.onnx": graph, ADAPTER_FILE: adapter_file(adapter)}
+    return write_bundle(path, tpf_manifest(**changes), files)

@@ -61,8 +61,7 @@ class TrackingLoop:
 
     def close(self) -> None:
         """Stops tracking and releases the engine."""
-        self.tracker.stop()
-        self.tracker.engine.close()
+        self.tracker.close()
 
     def _register(self, pair: FramePair) -> FramePair:
         if self.registration is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edge_rgbt.adapter import open_adapter
 from edge_rgbt.bundle import Bundle
 from edge_rgbt.engine import open_engine
 from edge_rgbt.register import Registration
@@ -22,6 +23,7 @@ class Stage:
 
     budget_ms: median time on one CPU core for a 640x512 pair; None where the source, the network or the
     consumer decides. in_step: done and timed by `TrackingLoop.step`; the others happen before or after it.
+    family: the only one that has this stage, if not all have it.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Stage:
     code: str
     budget_ms: float | None
     in_step: bool
+    family: str | None = None
 
 
 STAGES = (
@@ -37,6 +40,7 @@ STAGES = (
     Stage("thermal", "16-bit counts become 8 bits by a slow percentile map", "thermal.py", 0.4, True),
     Stage("register", "thermal moves into the RGB picture's geometry", "register.py", 1.0, True),
     Stage("crop", "search squares around the last box, network size", "imageops.py, tracker/", 0.3, True),
+    Stage("fuse", "both crops become one image", "adapter/, tracker/inputs.py", None, True, "tpf"),
     Stage("infer", "the network scores every cell of the search crop", "engine/", None, True),
     Stage(
         "decode", "best cell to a box in the picture; TRACKING or LOST", "imageops.py, tracker/", 0.2, True
@@ -46,6 +50,11 @@ STAGES = (
 STEP_STAGES = tuple(stage.name for stage in STAGES if stage.in_step)
 
 
+def step_stages(family: str) -> tuple[str, ...]:
+    """The stages of `TrackingLoop.step` with a bundle of this family, in order."""
+    return tuple(s.name for s in STAGES if s.in_step and s.family in (None, family))
+
+
 def open_loop(
     bundle: Bundle,
     engine: str = "onnx",
@@ -53,5 +62,7 @@ def open_loop(
     registration: Registration | None = None,
 ) -> TrackingLoop:
     """A loop ready to start on a target; without a registration, pictures must be of equal size and view."""
-    tracker = Tracker(bundle.manifest, open_engine(bundle, engine, threads))
+    weights = bundle.adapter()
+    adapter = None if weights is None else open_adapter(weights, threads)
+    tracker = Tracker(bundle.manifest, open_engine(bundle, engine, threads), adapter)
     return TrackingLoop(tracker, ThermalRange(), registration)

@@ -6,40 +6,35 @@ import time
 
 import numpy as np
 
+from edge_rgbt.adapter.base import Adapter
 from edge_rgbt.engine.base import Engine
-from edge_rgbt.errors import EdgeRgbtError, EngineError, UsageError
+from edge_rgbt.errors import EngineError, UsageError
 from edge_rgbt.imageops import (
     CropGeometry,
     clip_box,
     crop_geometry,
-    crop_square,
-    crop_thermal,
     decode_peak,
     hann_window,
     picture_box,
 )
 from edge_rgbt.manifest import Manifest
+from edge_rgbt.tracker.inputs import make_inputs
 from edge_rgbt.tracker.presence import Presence
 from edge_rgbt.types import Box, FramePair, StageTiming, TrackState, TrackStatus
 
-# Families whose graph takes raw template and search crops of both modalities.
-CROP_FAMILIES = ("ckd",)
 # A first box this many times as wide or high as the picture is a mistake (wrong units, wrong order).
 LARGEST_START = 4.0
 
 
 class Tracker:
-    """Single-object tracker over aligned pairs; owns the template, the last box and the status.
+    """Single-object tracker over aligned pairs; owns the last box and the status; its inputs, the templates.
 
+    adapter: what fuses crops, for the family that tracks in fused images.
     The box is always finite and inside the picture; the loop never stops predicting when the target is LOST.
     """
 
-    def __init__(self, manifest: Manifest, engine: Engine) -> None:
-        if manifest.family not in CROP_FAMILIES:
-            raise EdgeRgbtError(
-                f"bundle {manifest.name} is of family '{manifest.family}', this version tracks with "
-                f"{', '.join(CROP_FAMILIES)}; choose another bundle"
-            )
+    def __init__(self, manifest: Manifest, engine: Engine, adapter: Adapter | None = None) -> None:
+        self._inputs = make_inputs(manifest, adapter)
         self.manifest = manifest
         self.engine = engine
         self.score_map: np.ndarray | None = None
@@ -47,7 +42,6 @@ class Tracker:
         self._window = hann_window(manifest.map_size)
         self._presence = Presence(manifest.lost_threshold, settings.lost_frames, settings.found_frames)
         self._box: Box | None = None
-        self._template: dict[str, np.ndarray] = {}
 
     @property
     def status(self) -> TrackStatus:
@@ -63,14 +57,11 @@ class Tracker:
             )
         if box.w > LARGEST_START * width or box.h > LARGEST_START * height:
             raise UsageError(f"start box {_text(box)} is far larger than the {width}x{height} picture")
-        began = time.perf_counter_ns()
-        m = self.manifest
-        self._template = _crops("template", pair, crop_geometry(box, m.template_factor, m.template_size))
+        timings = self._inputs.start(pair, box)
         self._box = box
         self._presence.reset()
         self.score_map = None
-        cropped = StageTiming("crop", time.perf_counter_ns() - began)
-        return TrackState(box, 1.0, TrackStatus.TRACKING, pair.timestamp_ns, pair.skew_ns, (cropped,))
+        return TrackState(box, 1.0, TrackStatus.TRACKING, pair.timestamp_ns, pair.skew_ns, timings)
 
     def update(self, pair: FramePair) -> TrackState:
         """Finds the target in the next pair.
@@ -81,33 +72,35 @@ class Tracker:
         if self._box is None:
             raise RuntimeError("the tracker has no target; call start first")
         m = self.manifest
-        t0 = time.perf_counter_ns()
         geometry = crop_geometry(self._box, m.search_factor, m.search_size)
-        feeds = {**self._template, **_crops("search", pair, geometry)}
-        t1 = time.perf_counter_ns()
+        feeds, prepared = self._inputs.search(pair, geometry)
+        t0 = time.perf_counter_ns()
         maps = self.engine.run(feeds)
-        t2 = time.perf_counter_ns()
-        box, score = self._decode(maps, geometry, self._box, pair)
+        t1 = time.perf_counter_ns()
+        box, score, confidence = self._decode(maps, geometry, self._box, pair)
         status = self._presence.update(score)
         self._box = box
-        t3 = time.perf_counter_ns()
-        timings = (
-            StageTiming("crop", t1 - t0),
-            StageTiming("infer", t2 - t1),
-            StageTiming("decode", t3 - t2),
-        )
+        t2 = time.perf_counter_ns()
+        answered = (StageTiming("infer", t1 - t0), StageTiming("decode", t2 - t1))
+        settled = self._inputs.settle(pair, box, confidence)
+        timings = _summed((*prepared, *answered, *settled))
         return TrackState(box, score, status, pair.timestamp_ns, pair.skew_ns, timings)
 
     def stop(self) -> None:
         """Forgets the target; `start` takes up another one."""
         self._box = None
-        self._template = {}
         self.score_map = None
+
+    def close(self) -> None:
+        """Releases the engine and the adapter; the tracker cannot be used afterwards."""
+        self.stop()
+        self._inputs.close()
+        self.engine.close()
 
     def _decode(
         self, maps: dict[str, np.ndarray], geometry: CropGeometry, last: Box, pair: FramePair
-    ) -> tuple[Box, float]:
-        """The new box, clipped to the picture, and the peak of the score before the window."""
+    ) -> tuple[Box, float, float]:
+        """The new box, clipped to the picture; the score before the window, at its peak and in its cell."""
         score, size, offset = maps["score"][0, 0], maps["size"][0], maps["offset"][0]
         for name, values in (("score", score), ("size", size), ("offset", offset)):
             if not np.isfinite(values).all():
@@ -125,15 +118,15 @@ class Tracker:
             x, y = cx - 0.5 * w, cy - 0.5 * h
         self.score_map = score.copy()  # an engine may reuse its output memory
         clipped = clip_box((x, y, w, h), pair.rgb.width, pair.rgb.height, settings.clip_margin_px)
-        return clipped, min(max(peak.score, 0.0), 1.0)
+        return clipped, min(max(peak.score, 0.0), 1.0), float(score[peak.row, peak.col])
 
 
-def _crops(prefix: str, pair: FramePair, geometry: CropGeometry) -> dict[str, np.ndarray]:
-    """Both modalities' crops as graph inputs, uint8 `[1, S, S, 3]`."""
-    return {
-        f"{prefix}_rgb": crop_square(pair.rgb.image, geometry)[None],
-        f"{prefix}_tir": crop_thermal(pair.tir.image, geometry)[None],
-    }
+def _summed(timings: tuple[StageTiming, ...]) -> tuple[StageTiming, ...]:
+    """One entry per stage, in the order in which they began."""
+    sums: dict[str, int] = {}
+    for timing in timings:
+        sums[timing.stage] = sums.get(timing.stage, 0) + timing.duration_ns
+    return tuple(StageTiming(stage, duration) for stage, duration in sums.items())
 
 
 def _require_aligned(pair: FramePair) -> None:

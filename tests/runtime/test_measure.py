@@ -12,7 +12,7 @@ from bundles import tiny_bundle
 from edge_rgbt.commands import bench
 from edge_rgbt.errors import EdgeRgbtError, UsageError
 from edge_rgbt.machine import describe_machine, peak_memory_mb
-from edge_rgbt.runtime import STEP_STAGES
+from edge_rgbt.runtime import step_stages
 from edge_rgbt.runtime.measure import MovingTexture, cold_start, measure
 
 
@@ -40,7 +40,7 @@ def test_texture_moves_and_its_target_stays_the_same_patch():
 
 def test_measurement_covers_every_stage_and_the_parts_add_up(bundle):
     result = measure(bundle, threads=1, frames=40, size=(160, 128))
-    assert tuple(result["stages"]) == STEP_STAGES
+    assert tuple(result["stages"]) == step_stages("ckd")
     assert result["whole_frame"]["frames"] == result["network_only"]["frames"] == 40
     parts = sum(row["mean_ms"] for row in result["stages"].values())
     assert result["whole_frame"]["mean_ms"] >= parts
