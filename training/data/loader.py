@@ -118,6 +118,8 @@ class BatchLoader(DataLoader):
     """Hands on what a worker raised without the worker's stack: a user error stays one line."""
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        if self.num_workers:
+            cv2.setNumThreads(1)  # OpenCV's threads do not survive the fork; workers would wait for them
         try:
             yield from super().__iter__()
         except EdgeRgbtError as error:

@@ -176,6 +176,7 @@ def _ahead(todo: Sequence[Callable[[], ShardBytes]], workers: int) -> Iterator[S
             yield make()
         return
     waiting: deque[Future[ShardBytes]] = deque()
+    cv2.setNumThreads(1)  # OpenCV's threads do not survive a fork; the workers would wait for them
     with ProcessPoolExecutor(workers, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
         for make in todo:
             waiting.append(pool.submit(make))
