@@ -50,7 +50,9 @@ def finished(tmp_path_factory, pairs) -> Path:
     """The folder of a finished run, coupled for its last two steps, with pictures."""
     folder = tmp_path_factory.mktemp("finished")
     arguments = ["--recipe", str(write_recipe(folder, pairs))]
-    assert main(["ckd", *arguments, "--set", "engine.pictures=2", "--set", "engine.tensorboard=true"]) == 0
+    for setting in ("engine.pictures=2", "engine.tensorboard=true", "engine.page=true"):
+        arguments += ["--set", setting]
+    assert main(["ckd", *arguments]) == 0
     return folder / "run"
 
 

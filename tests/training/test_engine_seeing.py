@@ -65,7 +65,7 @@ def test_boxes_are_drawn_where_they_are():
 
 
 def make_watch(out: Path, tensorboard: bool = False) -> Watch:
-    settings = EngineSettings(log_every=2, tensorboard=tensorboard)
+    settings = EngineSettings(log_every=2, tensorboard=tensorboard, page=False)
     return Watch(out, ALONE, settings, first=0, total=4, batch=8)
 
 

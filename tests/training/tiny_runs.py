@@ -51,6 +51,7 @@ precision = "float32"
 log_every = 1
 pictures = 0
 tensorboard = false
+page = false
 """
 
 

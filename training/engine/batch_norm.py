@@ -6,12 +6,34 @@ run does not depend on the number of processes.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.nn import functional as collective
 
 from training.engine.processes import Team
+
+
+class _Total(torch.autograd.Function):
+    """The sum of a tensor over all processes; each of them depends on it, so gradients are summed as well."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor) -> Tensor:
+        total = value.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        total = gradient.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total
+
+
+def total_over_processes(value: Tensor) -> Tensor:
+    """Sum over all processes, differentiable; every process must call it."""
+    return _Total.apply(value)
 
 
 class SharedBatchNorm2d(nn.BatchNorm2d):
@@ -26,9 +48,9 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
         assert self.momentum is not None
         size = dist.get_world_size()
         x = input.float()
-        mean = collective.all_reduce(x.mean((0, 2, 3))) / size
+        mean = total_over_processes(x.mean((0, 2, 3))) / size
         centred = x - mean[:, None, None]
-        variance = collective.all_reduce(centred.square().mean((0, 2, 3))) / size
+        variance = total_over_processes(centred.square().mean((0, 2, 3))) / size
         with torch.no_grad():
             count = size * x.numel() / x.shape[1]
             self.num_batches_tracked.add_(1)

@@ -58,7 +58,8 @@ class Team:
 def open_team(device: str = "auto") -> Iterator[Team]:
     """The team of this run. Several runs in a row, as in a batch of ablations, share one process group.
 
-    device: auto, cpu or cuda. Under torchrun each process takes one GPU, or one part of the CPU.
+    device: auto, cpu or cuda. Under torchrun each process takes one GPU, or one part of the CPU. With several
+    machines the run's folder must lie on a disk that all of them see.
     """
     size, rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
     chosen = choose_device(device, int(os.environ.get("LOCAL_RANK", 0)))

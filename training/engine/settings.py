@@ -19,6 +19,7 @@ class EngineSettings:
     shard: spread weights, gradients and optimiser state over the processes (FSDP) instead of copies (DDP).
     log_every: steps between lines of the log. keep_last: checkpoints kept, besides the best.
     pictures: crops with boxes drawn at each validation; 0 for none. tensorboard: write scalars and pictures.
+    page: write `index.html` at the end.
     """
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -31,6 +32,7 @@ class EngineSettings:
     keep_last: int = 2
     pictures: int = 6
     tensorboard: bool = True
+    page: bool = True
 
     def __post_init__(self) -> None:
         for name, least in (("micro_batch", 0), ("log_every", 1), ("keep_last", 1), ("pictures", 0)):

@@ -93,7 +93,8 @@ class Watch:
         if not self.team.leads:
             return None
         summary = write_summary(self.out, recipe, describe_machine())
-        write_page(self.out, summary)
+        if self.settings.page:
+            write_page(self.out, summary)
         return summary
 
 
