@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import pytest
 import torch
-from transcmd_networks import random_pictures, tiny_student
+from transcmd_networks import Pictures, random_pictures, tiny_student
 
 from training.models.transcmd.masked import (
+    CmaeMask,
     MaskedAutoencoder,
     MaskRates,
     draw_mask,
     encode_visible,
+    mask_noise,
     masked_loss,
     patch_energy,
     patches,
@@ -18,13 +20,15 @@ from training.models.transcmd.masked import (
 from training.models.transcmd.student import TransCmdStudent
 
 
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+def mask_of(searches: Pictures, patch: int = 8, seed: int = 0) -> CmaeMask:
+    tokens = (searches[0].shape[-1] // patch) ** 2
+    noise = mask_noise(len(searches[0]), tokens, torch.Generator().manual_seed(seed))
+    return draw_mask(searches, patch, noise)
 
 
 def test_masks_have_the_counts_of_the_design() -> None:
     _, searches = random_pictures(batch=4, size=256)
-    mask = draw_mask(searches, 16, seeded())
+    mask = mask_of(searches, 16)
     hidden = mask.masked.sum(dim=1)  # [B, 256]: modalities hidden at each place
     assert (hidden == 1).sum(dim=1).tolist() == [128] * 4
     assert (hidden == 2).sum(dim=1).tolist() == [64] * 4
@@ -33,23 +37,32 @@ def test_masks_have_the_counts_of_the_design() -> None:
 
 @pytest.mark.parametrize(("size", "patch", "single", "double"), [(32, 8, 8, 4), (48, 8, 18, 9)])
 def test_counts_follow_the_number_of_tokens(size: int, patch: int, single: int, double: int) -> None:
-    mask = draw_mask(random_pictures(size=size)[1], patch, seeded())
+    mask = mask_of(random_pictures(size=size)[1], patch)
     hidden = mask.masked.sum(dim=1)
     assert (hidden == 1).sum(dim=1).tolist() == [single] * 2
     assert (hidden == 2).sum(dim=1).tolist() == [double] * 2
 
 
 def test_visible_places_are_those_not_masked() -> None:
-    mask = draw_mask(random_pictures()[1], 8, seeded())
+    mask = mask_of(random_pictures()[1])
     assert not mask.masked.flatten(1).gather(1, mask.visible).any()
     assert (mask.visible.diff(dim=1) > 0).all()
 
 
 def test_masks_are_the_same_for_a_seed_and_differ_between_seeds() -> None:
     searches = random_pictures(size=128)[1]
-    a, b, c = (draw_mask(searches, 8, seeded(seed)) for seed in (1, 1, 2))
+    a, b, c = (mask_of(searches, seed=seed) for seed in (1, 1, 2))
     assert torch.equal(a.masked, b.masked)
     assert not torch.equal(a.masked, c.masked)
+
+
+def test_a_share_of_a_batch_gets_the_masks_of_the_whole() -> None:
+    searches = random_pictures(batch=4)[1]
+    noise = mask_noise(4, 16, torch.Generator().manual_seed(0))
+    whole = draw_mask(searches, 8, noise)
+    share = draw_mask((searches[0][2:], searches[1][2:]), 8, noise[2:])
+    assert torch.equal(whole.masked[2:], share.masked)
+    assert torch.equal(whole.visible[2:], share.visible)
 
 
 def test_energy_is_the_rank_of_the_deviation() -> None:
@@ -71,7 +84,7 @@ def test_masks_seek_places_where_the_sensors_disagree_and_hide_the_stronger() ->
     searches = (rgb.expand(-1, 3, -1, -1), tir.expand(-1, 3, -1, -1))
     energies = [patch_energy(pictures, 8) for pictures in searches]
     gap = energies[0] - energies[1]
-    mask = draw_mask(searches, 8, seeded())
+    mask = mask_of(searches)
     single = mask.masked.sum(dim=1) == 1
     assert gap.abs()[single].mean() > 1.2 * gap.abs()[~single].mean()
     clear = single & (gap.abs() > 0.2)
@@ -84,7 +97,7 @@ def test_encoder_sees_nothing_of_masked_patches(stem: str) -> None:
     torch.manual_seed(0)
     student = TransCmdStudent(tiny_student(stem=stem)).eval()
     searches = random_pictures()[1]
-    mask = draw_mask(searches, 8, seeded())
+    mask = mask_of(searches)
     hidden = mask.masked.view(2, 2, 1, 4, 4).float().repeat_interleave(8, 3).repeat_interleave(8, 4)
     changed = tuple(x + 5 * h for x, h in zip(searches, hidden.unbind(1), strict=True))
     with torch.no_grad():
@@ -95,7 +108,7 @@ def test_encoder_sees_nothing_of_masked_patches(stem: str) -> None:
 
 def test_loss_counts_masked_patches_only_and_is_zero_for_the_right_answer() -> None:
     searches = random_pictures()[1]
-    mask = draw_mask(searches, 8, seeded())
+    mask = mask_of(searches)
     target = torch.cat([patches(x, 8) for x in searches], dim=1)
     target = (target - target.mean(2, keepdim=True)) / target.std(2, unbiased=False, keepdim=True)
     wrong_where_visible = target + 9.0 * ~mask.masked.flatten(1).unsqueeze(-1)
@@ -108,18 +121,18 @@ def test_every_part_of_encoder_and_decoder_learns() -> None:
     torch.manual_seed(0)
     model = MaskedAutoencoder(TransCmdStudent(tiny_student()))
     searches = random_pictures()[1]
-    model(searches, draw_mask(searches, 8, seeded())).backward()
-    still = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
-    assert [name for name in still if not name.startswith("student.box_head.")] == [
-        "student.encoder.pos_embed_z"
-    ]
+    model(searches, mask_of(searches)).backward()
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    assert [name for name, p in trained.items() if p.grad is None or not p.grad.any()] == []
+    frozen = {name for name, _ in model.named_parameters()} - set(trained)
+    assert {name for name in frozen if "box_head" not in name} == {"student.encoder.pos_embed_z"}
 
 
 def test_reconstruction_is_learned_on_one_batch() -> None:
     torch.manual_seed(0)
     model = MaskedAutoencoder(TransCmdStudent(tiny_student(width=32)))
     searches = random_pictures()[1]
-    mask = draw_mask(searches, 8, seeded())
+    mask = mask_of(searches)
     optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3)
     losses = []
     for _ in range(60):

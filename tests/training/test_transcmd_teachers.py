@@ -19,7 +19,7 @@ from training.models.distillation import DistilledStudent, Projectors, layer_pai
 from training.models.head import decode_boxes
 from training.models.students import DistillableCkd, DistillableTransCmd
 from training.models.teachers import CkdAsTeacher, Teacher, TransCmdAsTeacher, load_teacher
-from training.models.transcmd.masked import MaskDecoder, draw_mask
+from training.models.transcmd.masked import MaskDecoder, draw_mask, mask_noise
 from training.models.transcmd.student import TransCmdStudent
 from training.models.transcmd.teacher import TransCmdTeacher
 
@@ -179,7 +179,8 @@ def test_masked_training_runs_beside_distillation_on_the_first_samples() -> None
     decoder = MaskDecoder(made.network.config.vit)
     model = DistilledStudent(made, Projectors(made.spec, expert.spec), decoder)
     templates, searches = random_pictures(batch=4)
-    mask = draw_mask((searches[0][:2], searches[1][:2]), 8, torch.Generator().manual_seed(0))
+    noise = mask_noise(2, 16, torch.Generator().manual_seed(0))
+    mask = draw_mask((searches[0][:2], searches[1][:2]), 8, noise)
     seen = model(templates, searches, mask)
     assert seen.masked is not None
     seen.masked.backward()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from training.models.branches import run_branches
-from training.models.ckd import CkdConfig, CkdTracker, fuse_students
+from training.models.ckd import CkdConfig, CkdTracker
 from training.models.distillation import Geometry, StudentSpec, fit_pictures
 from training.models.elimination import EliminationConfig
 from training.models.transcmd.student import (
@@ -73,5 +73,5 @@ def ckd_features(network: CkdTracker, templates: Pictures, searches: Pictures) -
         for stream in streams
         for taps in zip(*(stream.per_modality(tap) for tap in stream.taps or ()), strict=True)
     )
-    tokens = fuse_students(streams)
+    tokens = network.fuse(streams)
     return StudentFeatures(rgb, tir, tokens[:, first:], network.box_head(network.search_map(tokens)))

@@ -68,25 +68,25 @@ def patch_energy(pictures: Tensor, size: int) -> Tensor:
     return (below + (equal - 1) / 2) / (deviation.shape[1] - 1)
 
 
-def draw_mask(
-    searches: Pictures, patch_size: int, generator: torch.Generator, rates: MaskRates | None = None
-) -> CmaeMask:
-    """One mask per sample; the same for equal pictures and generator state, whatever the device."""
+def mask_noise(batch: int, tokens: int, generator: torch.Generator) -> Tensor:
+    """The dice of `draw_mask`, `[B, 3, N]`, drawn apart from the pictures: one draw for a whole batch gives
+    the same masks however many processes share it."""
+    return torch.rand(batch, 3, tokens, generator=generator, device=generator.device)
+
+
+def draw_mask(searches: Pictures, patch_size: int, noise: Tensor, rates: MaskRates | None = None) -> CmaeMask:
+    """One mask per sample, from normalised pictures and the `mask_noise` of its row."""
     rates = rates or MaskRates()
     rgb, tir = (patch_energy(pictures, patch_size) for pictures in searches)
-    count, device = rgb.shape[1], rgb.device
+    count = rgb.shape[1]
     singles = round(rates.single * count)
     doubles = min(round(rates.double * count), count - singles)
-
-    def uniform() -> Tensor:
-        return torch.rand(rgb.shape, generator=generator, device=generator.device).to(device)
-
+    race, second, coin = noise.to(rgb.device).unbind(1)
     # Gumbel noise on the logarithm: the largest are a draw without replacement, proportional to the weight.
-    gumbel = -torch.log(-torch.log(uniform().clamp(1e-7, 1 - 1e-7)))
+    gumbel = -torch.log(-torch.log(race.clamp(1e-7, 1 - 1e-7)))
     single = _largest(torch.log((rgb - tir).abs() + rates.floor) + gumbel, singles)
-    double = _largest(uniform().masked_fill(single, -1.0), doubles)
-    follows_energy = uniform() < rates.stronger
-    hides_rgb = (rgb >= tir) == follows_energy
+    double = _largest(second.masked_fill(single, -1.0), doubles)
+    hides_rgb = (rgb >= tir) == (coin < rates.stronger)
     masked = torch.stack((double | (single & hides_rgb), double | (single & ~hides_rgb)), dim=1)
     order = masked.flatten(1).to(torch.uint8).argsort(dim=1, stable=True)
     return CmaeMask(masked, order[:, : 2 * count - singles - 2 * doubles])
@@ -125,11 +125,17 @@ class MaskDecoder(nn.Module):
 
 
 class MaskedAutoencoder(nn.Module):
-    """Student and decoder in one forward pass: stage one."""
+    """Student and decoder in one forward pass: stage one.
+
+    Freezes what this stage does not use, the head and the template's places: processes that share a batch
+    would wait for their gradients.
+    """
 
     def __init__(self, student: TransCmdStudent) -> None:
         super().__init__()
         require_joint(student)
+        student.box_head.requires_grad_(False)
+        student.encoder.pos_embed_z.requires_grad_(False)
         self.student = student
         self.decoder = MaskDecoder(student.config.vit)
 
