@@ -15,7 +15,7 @@ from edge_rgbt.errors import EdgeRgbtError, UsageError
 from edge_rgbt.types import Box
 from training.__main__ import main
 from training.data.image_pairs import load_image_pairs
-from training.data.packable import ViewSettings, kept_view
+from training.data.packable import ViewSettings, kept_view, some_frames
 from training.data.packed import PAIRS, SEQUENCES, PackedTrack, open_pack
 from training.data.packing import PackWriter, ShardBuilder, ShardJob, encode, write_shards
 from training.data.samples import AlignedImages, CropSizes, Moment
@@ -214,12 +214,17 @@ def test_flights_draw_the_same_samples_from_a_pack(flights, tmp_path):
 
 
 def test_shrunken_flights_keep_targets_in_their_boxes(flights, tmp_path):
-    pack("flights", "--data", flights, "--out", tmp_path / "pack", "--scale", 0.5, "--every", 2)
-    source = open_flights(tmp_path / "pack", SIZES, 2)[0]
-    flight = source.flights[0]
-    assert flight.by_object[7][:, 0].tolist() == [0, 2]
-    x, y, w, h = flight.by_object[7][1, 2:6]
+    pack("flights", "--data", flights, "--out", tmp_path / "pack", "--scale", 0.5)
+    flight = open_flights(tmp_path / "pack", SIZES, 2)[0].flights[0]
+    x, y, w, h = flight.by_object[7][2, 2:6]
     assert (x, y, w, h) == tuple(v / 2 for v in target_box(2))
-    tir = flight.images(2).tir
-    bright = cv2.boundingRect((tir > 150).astype(np.uint8))
+    bright = cv2.boundingRect((flight.images(2).tir > 150).astype(np.uint8))
     np.testing.assert_allclose(bright, (x, y, w, h), atol=1)
+
+
+def test_a_few_frames_of_a_flight_lie_near_enough_to_make_samples():
+    shown = np.arange(3, 48)
+    kept = [some_frames(shown, 3, 20, seed) for seed in range(40)]
+    assert all(len(frames) == 3 and frames[-1] - frames[0] <= 20 for frames in kept)
+    assert {frames[0] for frames in kept} != {3}
+    assert some_frames(shown, 0, 20, 0) == shown.tolist()

@@ -35,7 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     datasets.add_argument("--interpolate", action="store_true", help="fill VTUAV's boxes in between")
     datasets.add_argument("--skip-broken", action="store_true", help="go on without unusable sequences")
     flights = parser.add_argument_group("flights")
-    flights.add_argument("--every", type=int, default=1, help="keep every so many-th frame (default 1)")
+    flights.add_argument("--frames", type=int, default=0, help="frames kept of each (default 0: all)")
     flights.add_argument("--scale", type=float, default=1.0, help="shrink frames by this (default 1)")
 
 
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     if args.kind == "pairs":
         packed = pack_pairs(args.out, args.data, args.quality, args.workers)
     elif args.kind == "flights":
-        packed = pack_flights(args.out, args.data[0], args.every, args.scale, args.quality, args.workers)
+        packed = pack_flights(args.out, args.data[0], args.frames, args.scale, args.quality, args.workers)
     else:
         source = SourceSettings(
             str(args.data[0]), args.kind, interpolate=args.interpolate, skip_broken=args.skip_broken

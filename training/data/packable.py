@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from training.data.packed import FLIGHTS, PAIRS, SEQUENCES
 from training.data.packing import PackWriter, ShardBuilder, ShardBytes, ShardJob, encode, write_shards
 from training.data.samples import AlignedImages, Moment
 from training.data.settings import SourceSettings
-from training.data.simulated_flights import FlightSettings, flight_folders
+from training.data.simulated_flights import MAX_GAP_S, FlightSettings, flight_folders
 from training.data.tracking_datasets import FolderTrack, read_tracks
 
 
@@ -116,43 +117,56 @@ def pack_tracks(
 @dataclass(frozen=True)
 class _FlightPacker:
     folder: Path
-    every: int
+    frames: int
+    reach: int
     scale: float
     quality: int
     smallest_px: float
 
     def __call__(self) -> ShardBytes:
-        folder = self.folder
-        rgb, tir = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("rgb", "tir"))
-        objects = np.load(folder / "objects.npy")
-        builder = ShardBuilder(folder.name)
-        for frame in range(0, len(rgb), self.every):
-            rows = objects[(objects[:, 0] == frame) & (objects[:, 4] * objects[:, 5] >= self.smallest_px**2)]
-            if len(rows) == 0:
-                continue
-            size = round(rgb.shape[2] * self.scale), round(rgb.shape[1] * self.scale)
+        rgb, tir = (np.load(self.folder / f"{name}.npy", mmap_mode="r") for name in ("rgb", "tir"))
+        objects = np.load(self.folder / "objects.npy")
+        objects = objects[objects[:, 4] * objects[:, 5] >= self.smallest_px**2]
+        size = round(rgb.shape[2] * self.scale), round(rgb.shape[1] * self.scale)
+        builder = ShardBuilder(self.folder.name)
+        shown = np.unique(objects[:, 0]).astype(int)
+        for frame in some_frames(shown, self.frames, self.reach, zlib.crc32(self.folder.name.encode())):
             pictures = [
-                cv2.resize(np.ascontiguousarray(image), size, interpolation=cv2.INTER_AREA)
-                for image in (rgb[frame], tir[frame])
+                cv2.resize(np.ascontiguousarray(images[frame]), size, interpolation=cv2.INTER_AREA)
+                for images in (rgb, tir)
             ]
             place = builder.add_pair(*(encode(picture, self.quality) for picture in pictures))
-            for row in rows:
+            for row in objects[objects[:, 0] == frame]:
                 box = tuple(float(v) * self.scale for v in row[2:6])
                 builder.add_row(frame, place, box, int(row[1]), float(row[6]), bool(row[7]), bool(row[8]))
         return builder.build()
 
 
-def pack_flights(out: Path, folder: Path, every: int, scale: float, quality: int, workers: int) -> Packed:
-    """Packs every `every`-th frame of each simulated flight whole, shrunk by `scale`, if it shows a target.
+def some_frames(shown: np.ndarray, count: int, reach: int, seed: int) -> list[int]:
+    """`count` of the frames (0: all), at most `reach` apart so that any two make a sample; at random, so
+    that all distances occur."""
+    if count == 0 or len(shown) <= count:
+        return shown.tolist()
+    rng = np.random.default_rng(seed)
+    first = shown[rng.integers(len(shown) - count + 1)]
+    near = shown[(shown >= first) & (shown <= first + reach)]
+    return sorted(rng.choice(near, min(count, len(near)), replace=False).tolist())
+
+
+def pack_flights(out: Path, folder: Path, frames: int, scale: float, quality: int, workers: int) -> Packed:
+    """Packs `frames` frames of each simulated flight (0: all that show a target) whole, shrunk by `scale`.
 
     A frame shows several objects, so that whole frames take fewer bytes per target than cuts would.
     """
-    if every < 1 or not 0 < scale <= 1 or not 1 <= quality <= 100:
-        raise UsageError("pack flights: every is at least 1, scale in 0..1, quality 1 to 100")
+    if frames < 0 or not 0 < scale <= 1 or not 1 <= quality <= 100:
+        raise UsageError("pack flights: frames is at least 0, scale in 0..1, quality 1 to 100")
     folders, rate_hz = flight_folders(folder)
-    settings = {"every": every, "scale": scale, "quality": quality, "rate_hz": rate_hz}
-    smallest_px = FlightSettings().smallest_px / scale
-    jobs = [ShardJob(path.name, _FlightPacker(path, every, scale, quality, smallest_px)) for path in folders]
+    settings = {"frames": frames, "scale": scale, "quality": quality, "rate_hz": rate_hz}
+    reach, smallest_px = round(MAX_GAP_S * rate_hz), FlightSettings().smallest_px / scale
+    jobs = [
+        ShardJob(path.name, _FlightPacker(path, frames, reach, scale, quality, smallest_px))
+        for path in folders
+    ]
     return _write(PackWriter(out, FLIGHTS, settings), jobs, workers, "flight")
 
 
