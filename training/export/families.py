@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 # family -> module with a function `load`; a module is imported only when its family is asked for
 FAMILIES = {
     "ckd": "training.export.ckd",
+    "tpf": "training.export.tpf",
+    "transcmd": "training.export.transcmd",
 }
 
 

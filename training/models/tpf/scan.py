@@ -23,7 +23,7 @@ SOFTPLUS_LIMIT = 20.0  # above it softplus(a) is a
 CHUNK_TOKENS = 32
 # State values in a slice. CPU: the four tensors of the way back, 4 MB each, stay near the core; GPU: large
 # enough that arithmetic outweighs the launches.
-SLICE_VALUES = {"cpu": 1 << 20, "cuda": 1 << 24}
+SLICE_VALUES = {"cpu": 1 << 20, "cuda": 1 << 26}
 LARGEST_SHARE = 8  # a slice holds at most this part of all states, so that four of its size are little
 
 
@@ -367,10 +367,11 @@ def scan_stepwise(
         step = F.softplus(step, threshold=SOFTPLUS_LIMIT)
     state = u.new_zeros((u.shape[0], *A.shape)) if h0 is None else h0
     outputs = []
-    for t in range(u.shape[2]):
-        d = step[:, :, t, None]
-        state = torch.exp(d * A) * state + d * B[:, None, :, t] * u[:, :, t, None]
-        outputs.append((state * C[:, None, :, t]).sum(-1))
+    # unbind, since taking token by token would cost the way back a whole tensor each.
+    for d, u_t, b, c in zip(*(t.unbind(-1) for t in (step, u, B, C)), strict=True):
+        d = d.unsqueeze(-1)
+        state = torch.exp(d * A) * state + d * b.unsqueeze(1) * u_t.unsqueeze(-1)
+        outputs.append((state * c.unsqueeze(1)).sum(-1))
     y = torch.stack(outputs, dim=-1)
     if D is not None:
         y = y + D[:, None] * u
