@@ -18,7 +18,7 @@ from training.data.image_pairs import load_image_pairs
 from training.data.packable import ViewSettings, kept_view, some_frames
 from training.data.packed import PAIRS, SEQUENCES, PackedTrack, open_pack
 from training.data.packing import PackWriter, ShardBuilder, ShardJob, encode, write_shards
-from training.data.samples import AlignedImages, CropSizes, Moment
+from training.data.samples import AlignedImages, CropSizes, Moment, RejectedSample
 from training.data.settings import SourceSettings
 from training.data.simulated_flights import open_flights
 from training.data.tracking_datasets import read_tracks
@@ -228,3 +228,24 @@ def test_a_few_frames_of_a_flight_lie_near_enough_to_make_samples():
     assert all(len(frames) == 3 and frames[-1] - frames[0] <= 20 for frames in kept)
     assert {frames[0] for frames in kept} != {3}
     assert some_frames(shown, 0, 20, 0) == shown.tolist()
+
+
+def test_a_damaged_picture_in_a_pack_is_skipped_and_named(flights, tmp_path, caplog):
+    pack("flights", "--data", flights, "--out", tmp_path / "pack")
+    source = open_flights(tmp_path / "pack", SIZES, 2)[0]
+    pictures = tmp_path / "pack" / "pictures.bin"
+    with pictures.open("r+b") as file:
+        file.write(bytes(pictures.stat().st_size))
+    with pytest.raises(RejectedSample):
+        source.draw(np.random.default_rng(0))
+    assert source.skipped.count == 1
+    assert f"frame skipped (1 so far): 000002: {pictures}" in caplog.text
+
+
+def test_flights_give_a_dynamic_template_from_between(flights):
+    source = open_flights(flights, SIZES, 2, dynamic=True)[0]
+    drawn = [source.draw(np.random.default_rng(seed)) for seed in range(12)]
+    with_one = [sample for sample in drawn if sample.dynamic_tir is not None]
+    assert 0 < len(with_one) < len(drawn)
+    assert all(sample.dynamic_rgb.shape == (32, 32, 3) for sample in with_one)
+    assert not any((sample.dynamic_tir == sample.template_tir).all() for sample in with_one)

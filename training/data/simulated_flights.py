@@ -21,6 +21,7 @@ from edge_rgbt.thermal import ThermalRange
 from edge_rgbt.types import Box, Frame, FramePair, Modality
 from training.data.packed import FLIGHTS, Pack, Shard, is_pack, open_pack
 from training.data.samples import AlignedImages, CropSizes, Moment, RejectedSample, TrackingSample, cut_sample
+from training.data.skipped_frames import SkippedFrames
 
 INDEX_FILE = "flights.json"
 COLUMNS = ("frame", "object", "x", "y", "w", "h", "visibility", "is_target", "moving")
@@ -89,7 +90,9 @@ class FlightSettings:
 class Flight:
     """One flight: its objects' rows (columns as in `COLUMNS`) and how its frames are read."""
 
-    def __init__(self, objects: np.ndarray, images: Callable[[int], AlignedImages]) -> None:
+    def __init__(self, name: str, objects: np.ndarray, images: Callable[[int], AlignedImages]) -> None:
+        self.name = name
+        self.frames = int(objects[:, 0].max()) + 1 if len(objects) else 0
         self.by_object = {int(i): objects[objects[:, 1] == i] for i in np.unique(objects[:, 1])}
         self.target_id = int(objects[objects[:, 7] > 0, 1][0]) if (objects[:, 7] > 0).any() else -1
         self.object_ids = list(self.by_object)
@@ -138,6 +141,7 @@ class SimulatedFlights:
     ) -> None:
         self.dynamic = dynamic
         self.flights = list(flights)
+        self.skipped = SkippedFrames([flight.frames for flight in self.flights])
         self.max_gap = round(MAX_GAP_S * rate_hz)
         self.sizes = sizes
         self.settings = settings or FlightSettings()
@@ -145,7 +149,8 @@ class SimulatedFlights:
     def draw(self, rng: np.random.Generator) -> TrackingSample:
         """One sample before degradation. Raises RejectedSample where the object cannot be used."""
         s = self.settings
-        flight = self.flights[rng.integers(len(self.flights))]
+        number = int(rng.integers(len(self.flights)))
+        flight = self.flights[number]
         if flight.target_id >= 0 and rng.random() < s.scenario_target:
             key = flight.target_id
         else:
@@ -161,30 +166,34 @@ class SimulatedFlights:
         if len(later) == 0:
             raise RejectedSample("object is hidden in every frame near the first")
         second = later[rng.integers(len(later))]
+        template, search = self._moment(number, first), self._moment(number, second)
+        dynamic = self._between(number, templates, first[0], second[0], rng) if self.dynamic else None
         angle = rng.uniform(0, 2 * math.pi)
         reach = rng.uniform(0, min(s.extra_misalignment_px, 0.3 * math.sqrt(first[4] * first[5])))
         return cut_sample(
-            flight.images(int(first[0])),
-            Box(*map(float, first[2:6])),
-            flight.images(int(second[0])),
-            Box(*map(float, second[2:6])),
+            template.images,
+            template.box,
+            search.images,
+            search.box,
             self.sizes,
             rng,
             tir_shift_px=(reach * math.cos(angle), reach * math.sin(angle)),
-            dynamic=_between(flight, templates, first[0], second[0], rng) if self.dynamic else None,
+            dynamic=dynamic,
         )
 
+    def _moment(self, number: int, row: np.ndarray) -> Moment:
+        """Frame and box of one object's row. Raises RejectedSample where the frame cannot be read."""
+        flight, frame = self.flights[number], int(row[0])
+        images = self.skipped.read(number, frame, flight.name, lambda: flight.images(frame))
+        return Moment(images, Box(*map(float, row[2:6])))
 
-def _between(
-    flight: Flight, rows: np.ndarray, first: float, second: float, rng: np.random.Generator
-) -> Moment | None:
-    """One of the object's rows whose frame lies between the two, which may be in either order."""
-    low, high = min(first, second), max(first, second)
-    rows = rows[(rows[:, 0] > low) & (rows[:, 0] < high)]
-    if len(rows) == 0:
-        return None
-    row = rows[rng.integers(len(rows))]
-    return Moment(flight.images(int(row[0])), Box(*map(float, row[2:6])))
+    def _between(
+        self, number: int, rows: np.ndarray, first: float, second: float, rng: np.random.Generator
+    ) -> Moment | None:
+        """One of the object's rows whose frame lies between the two, which may be in either order."""
+        low, high = min(first, second), max(first, second)
+        rows = rows[(rows[:, 0] > low) & (rows[:, 0] < high)]
+        return self._moment(number, rows[rng.integers(len(rows))]) if len(rows) else None
 
 
 def open_flights(
@@ -199,11 +208,13 @@ def open_flights(
         pack = open_pack(folder, FLIGHTS)
         rate_hz = pack.about["settings"]["rate_hz"]
         flights = [
-            Flight(_packed_objects(s.rows), _PackedFrames(pack, s)) for s in pack.shards if len(s.rows)
+            Flight(shard.name, _packed_objects(shard.rows), _PackedFrames(pack, shard))
+            for shard in pack.shards
+            if len(shard.rows)
         ]
     else:
         folders, rate_hz = flight_folders(folder)
-        flights = [Flight(np.load(path / "objects.npy"), _MappedFrames(path)) for path in folders]
+        flights = [Flight(path.name, np.load(path / "objects.npy"), _MappedFrames(path)) for path in folders]
     kept = flights[::held_out]
     rest = [flight for i, flight in enumerate(flights) if i % held_out]
     return (

@@ -14,7 +14,7 @@ from training.data.packed import SEQUENCES, PackedTrack, is_pack, open_pack
 from training.data.samples import CropSizes
 from training.data.sampling import is_usable
 from training.data.settings import DataSettings, SourceSettings
-from training.data.simulated_flights import open_flights
+from training.data.simulated_flights import SimulatedFlights, open_flights
 from training.data.synthetic_motion import SyntheticMotion
 from training.data.tracking_datasets import Track, TrackedSequences, read_tracks
 
@@ -27,11 +27,11 @@ class OpenedSources:
     held_out: WeightedSources
 
     def skipped_frames(self) -> int:
-        """Frames of tracking datasets that could not be read so far, by this process and its workers."""
+        """Frames that could not be read so far, by this process and its workers."""
         counts = [
             source.skipped.count
             for source, _ in self.training + self.held_out
-            if isinstance(source, TrackedSequences)
+            if isinstance(source, (TrackedSequences, SimulatedFlights))
         ]
         return sum(counts)
 

@@ -16,7 +16,7 @@ from edge_rgbt.errors import SequenceError, UsageError
 from edge_rgbt.metrics.truth import BOX_LAYOUTS, box_layout
 from edge_rgbt.replay.layouts import IMAGE_LAYOUTS, Sequence, find_recordings
 from edge_rgbt.types import Box
-from training.data.samples import AlignedImages, CropSizes, Moment, RejectedSample, UncutSample
+from training.data.samples import AlignedImages, CropSizes, Moment, UncutSample
 from training.data.sampling import MIN_FRAMES, MIN_VISIBLE, choose_frames, is_usable
 from training.data.settings import SourceSettings
 from training.data.skipped_frames import SkippedFrames
@@ -99,14 +99,8 @@ class TrackedSequences:
         return UncutSample(template, search, self.sizes, dynamic)
 
     def _moment(self, number: int, row: int) -> Moment:
-        # A known bad frame is refused where reading it would fail, so draws do not depend on who tried first.
-        if self.skipped.is_known(number, row):
-            raise RejectedSample("a frame cannot be read")
-        try:
-            return self.tracks[number].moment(row)
-        except SequenceError as error:
-            self.skipped.add(number, row, f"{self.tracks[number].name}: {error}")
-            raise RejectedSample(str(error)) from error
+        track = self.tracks[number]
+        return self.skipped.read(number, row, track.name, lambda: track.moment(row))
 
 
 def read_tracks(where: str, settings: SourceSettings, layout: str, split: str) -> list[FolderTrack]:
