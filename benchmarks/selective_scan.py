@@ -1,6 +1,6 @@
 """How fast the selective scan trains: against the step-by-step loop, in one process on one device.
 
-    python benchmarks/selective_scan.py [--tokens 65536] [--loop-tokens 65536] [--device cpu] [--threads 1]
+    python -m benchmarks.selective_scan [--tokens 65536] [--loop-tokens 65536] [--device cpu] [--threads 1]
 
 Sizes are those of an 8-channel block of the adapter: 16 channels, 16 states, one 256 x 256 crop. The loop
 may be given fewer tokens and is then scaled up, since its time grows in proportion. Prints seconds of forward
