@@ -44,8 +44,10 @@ class CompiledAdapter(Adapter):
         self.fuse(tiny, tiny)
 
     def fuse(self, rgb: np.ndarray, tir: np.ndarray) -> np.ndarray:
-        pairs = zip(rgb, tir, strict=True)
-        return np.stack([self._fuse_pair(one_rgb, one_tir) for one_rgb, one_tir in pairs])
+        fused = np.empty(rgb.shape, np.float32)
+        for i in range(len(rgb)):
+            fused[i] = self._fuse_pair(rgb[i], tir[i])
+        return fused
 
     def close(self) -> None:
         if self._pool is not None:
@@ -53,6 +55,7 @@ class CompiledAdapter(Adapter):
         self._memory.clear()
 
     def _fuse_pair(self, rgb: np.ndarray, tir: np.ndarray) -> np.ndarray:
+        """The fused image; the next pair of this size may use its memory."""
         size = rgb.shape[:2]
         if size not in self._memory:
             self._memory[size] = _Memory(size[0], size[1], self._variant)
@@ -187,7 +190,7 @@ class _Memory:
         self._inside[:] = self.merged.reshape(self._inside.shape)
 
     def image(self) -> np.ndarray:
-        """A copy of the decoded planes as `[H, W, 3]`, pixels shuffled back where there was a stride."""
+        """The decoded planes as `[H, W, 3]`, pixels shuffled back where there was a stride."""
         s, (_, h, w) = self._stride, self.decoded.shape
         split = self.decoded.reshape(3, s, s, h, w)
         return split.transpose(3, 1, 4, 2, 0).reshape(h * s, w * s, 3)

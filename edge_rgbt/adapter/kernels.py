@@ -6,7 +6,7 @@ tokens in chunks that stay in the first-level cache, from norm to scan; nothing 
 Formulas: tpf.md section 3.
 
 Exponentials are a polynomial and an addition to the exponent's bits, which LLVM turns into vector code
-without a vector math library. All functions run without Python's lock; callers give them threads of their own.
+without a vector math library. All functions run without Python's lock; callers give them their own threads.
 """
 
 from __future__ import annotations
@@ -185,10 +185,9 @@ def _scan_tied(work, steps, u, params, base, rows, count):
             at = n * LANES
             for e in range(LANES):
                 decay, value = work[_STEP + e], work[_IN + e]
-                d0 = work[_POWER + e] * decay
-                d1 = d0 * decay
-                d2 = d1 * decay
-                d3 = d2 * decay
+                squared = decay * decay
+                d0, d1 = work[_POWER + e] * decay, work[_POWER + e] * squared
+                d2, d3 = d0 * squared, d1 * squared
                 h0 = d0 * work[_H + at + e] + value * b0
                 h1 = d1 * work[_H + at + 16 + e] + value * b1
                 h2 = d2 * work[_H + at + 32 + e] + value * b2

@@ -9,7 +9,7 @@ import sys
 from tqdm import tqdm
 
 from edge_rgbt.bundle import load_bundle
-from edge_rgbt.engine import ENGINES
+from edge_rgbt.engine import ENGINES, EngineInfo
 from edge_rgbt.errors import UsageError
 from edge_rgbt.runtime.measure import cold_start, measure
 from edge_rgbt.runtime.stages import STAGES
@@ -58,15 +58,13 @@ def _size(text: str) -> tuple[int, int]:
 
 def _table(result: dict) -> str:
     """The measurement for a person."""
-    machine, engine, given = result["machine"], result["engine"], result["input"]
+    machine, given = result["machine"], result["input"]
     libraries = ", ".join(f"{name} {version}" for name, version in machine["libraries"].items())
     bundle = result["bundle"]
-    fallback = f" (fallback: {engine['fallback']})" if engine["fallback"] else ""
     budgets = {stage.name: stage.budget_ms for stage in STAGES}
     lines = [
         f"bundle   {bundle['name']} {bundle['version']} ({bundle['family']}, {bundle['precision']})",
-        f"engine   {engine['engine']} {engine['version']}, {engine['precision']}, {engine['device']}, "
-        f"{engine['threads']} threads{fallback}",
+        *(f"{part:<9}{EngineInfo(**result[part])}" for part in ("engine", "adapter") if result[part]),
         f"machine  {machine['cpu']}, {machine['cores']} cores, load {machine['load_1min']} at the start, "
         f"{machine['system']}, Python {machine['python']}, {libraries}",
         f"input    RGB {given['rgb']}, thermal {given['thermal']}, registration: {given['registration']}; "

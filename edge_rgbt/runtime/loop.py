@@ -35,6 +35,11 @@ class TrackingLoop:
         """What really runs the network."""
         return self.tracker.engine.info
 
+    @property
+    def adapter_info(self) -> EngineInfo | None:
+        """What really fuses the crops, for bundles that have an adapter."""
+        return None if self.tracker.adapter is None else self.tracker.adapter.info
+
     def step(self, pair: FramePair, box: Box | None = None) -> TrackState:
         """Tracks one pair; a box starts (or restarts) on the target in it.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import statistics
 import subprocess
@@ -70,12 +71,13 @@ def measure(
     with_load = describe_machine()
     loop = open_loop(bundle, engine, threads, registration)
     walls = _drive(loop, MovingTexture(*size), frames, progress)
-    info = loop.engine_info
+    info, adapter = loop.engine_info, loop.adapter_info
     loop.close()
     stages, infers = loop.statistics.summary(), loop.statistics.durations_ns("infer")
     return {
         "bundle": {key: getattr(bundle.manifest, key) for key in ("name", "version", "family", "precision")},
-        "engine": {key: getattr(info, key) for key in type(info).__dataclass_fields__},
+        "engine": dataclasses.asdict(info),
+        "adapter": None if adapter is None else dataclasses.asdict(adapter),
         "machine": with_load,
         "input": {
             "rgb": f"{size[0]}x{size[1]} uint8",

@@ -37,6 +37,7 @@ class Tracker:
         self._inputs = make_inputs(manifest, adapter)
         self.manifest = manifest
         self.engine = engine
+        self.adapter = adapter
         self.score_map: np.ndarray | None = None
         settings = manifest.tracker
         self._window = hann_window(manifest.map_size)

@@ -7,7 +7,8 @@ import json
 
 import numpy as np
 import pytest
-from bundles import tiny_bundle
+from adapters import adapter
+from bundles import tiny_bundle, tpf_bundle
 
 from edge_rgbt.commands import bench
 from edge_rgbt.errors import EdgeRgbtError, UsageError
@@ -47,6 +48,12 @@ def test_measurement_covers_every_stage_and_the_parts_add_up(bundle):
     around = result["around_network"]["mean_ms"] + result["network_only"]["mean_ms"]
     assert around == pytest.approx(result["whole_frame"]["mean_ms"], abs=0.01)
     assert result["engine"]["engine"] == "onnxruntime"
+
+
+def test_fused_bundle_is_measured_with_its_adapter(tmp_path):
+    result = measure(tpf_bundle(tmp_path / "b", adapter("add")), threads=1, frames=5, size=(160, 128))
+    assert tuple(result["stages"]) == step_stages("tpf")
+    assert result["adapter"]["engine"] == "numpy"
 
 
 def test_cold_start_is_measured_in_a_fresh_process(bundle):

@@ -15,7 +15,7 @@ from edge_rgbt.engine import open_engine
 from edge_rgbt.imageops import crop_geometry, crop_square, crop_thermal
 from edge_rgbt.runtime import open_loop, step_stages
 from edge_rgbt.tracker import Tracker
-from edge_rgbt.tracker.inputs import FusedImages
+from edge_rgbt.tracker.inputs import Crops, FusedImages
 from edge_rgbt.types import Box, FramePair, TrackStatus
 
 INTERVAL = 5
@@ -91,6 +91,14 @@ def test_frame_at_the_interval_itself_counts(inputs):
 def test_template_stays_where_no_newer_frame_was_reliable(inputs):
     follow(inputs, [SURE] + [UNSURE] * (3 * INTERVAL))
     assert inputs.adapter.sides.count(TEMPLATE_SIZE) == 2  # at the start and at the first interval
+
+
+def test_kept_images_equal_those_fused_anew(inputs):
+    follow(inputs, [SURE] * (2 * INTERVAL - 1))
+    feeds, _ = inputs.search(square_pair(9, path_box(9)), crop_geometry(path_box(9), 4.0, 128))
+    for name, t in {"template": 0, "dynamic": INTERVAL}.items():
+        crops = Crops.cut(square_pair(t, path_box(t)), crop_geometry(path_box(t), 2.0, TEMPLATE_SIZE))
+        assert np.array_equal(feeds[name], MeanAdapter().fuse(crops.rgb, crops.tir))
 
 
 def test_next_target_starts_with_its_own_template(inputs):

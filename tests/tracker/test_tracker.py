@@ -40,6 +40,12 @@ def test_tracker_follows_a_moving_target(tracker):
     assert np.mean(overlaps) > 0.65
 
 
+def test_compact_family_takes_the_same_crops(bundle, engine):
+    tracker = Tracker(dataclasses.replace(bundle.manifest, family="transcmd"), engine)
+    tracker.start(square_pair(0, path_box(0)), path_box(0))
+    assert overlap(tracker.update(square_pair(1, path_box(1))).box, path_box(1)) > 0.5
+
+
 def test_states_carry_time_score_and_stage_times(tracker):
     first = tracker.start(square_pair(0, path_box(0)), path_box(0))
     state = tracker.update(square_pair(1, path_box(1)))
