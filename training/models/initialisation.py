@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from training.models.ckd import CkdTrainingModel
+from training.models.vit import VitConfig
 
 TEMPORAL = {"pos_embed_z": "temporal_pos_embed_z", "pos_embed_x": "temporal_pos_embed_x"}
 PRETRAINING_ONLY = ("decoder", "mask_token")
@@ -35,8 +36,7 @@ def initial_state(model: CkdTrainingModel, source: Mapping[str, Tensor]) -> dict
     """
     own = model.state_dict()
     is_tracker = any(key.startswith("backbone.") for key in source)
-    branch, heads = _split_tracker(source) if is_tracker else (_split_pretraining(source), {})
-    branch = _with_tables(model, branch)
+    branch, heads = branch_and_head(model.config.vit, source)
     mapped: dict[str, Tensor] = {}
     for name in _branch_names(model):
         mapped |= {f"{name}.{key}": value for key, value in branch.items()}
@@ -59,6 +59,18 @@ def initial_state(model: CkdTrainingModel, source: Mapping[str, Tensor]) -> dict
     return {key: mapped.get(key, value) for key, value in own.items()}
 
 
+def branch_and_head(
+    vit: VitConfig, source: Mapping[str, Tensor]
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Weights of one branch, tables fitted to its grids, and of the head if the source is a tracker.
+
+    Raises ValueError for keys that belong to neither and for a source without position tables.
+    """
+    is_tracker = any(key.startswith("backbone.") for key in source)
+    branch, head = _split_tracker(source) if is_tracker else (_split_pretraining(source), {})
+    return _with_tables(vit, branch), head
+
+
 def _branch_names(model: CkdTrainingModel) -> tuple[str, ...]:
     students = ("student_branch",) if model.config.shared_students else ("rgb_branch", "tir_branch")
     return (*students, "teacher_rgb", "teacher_tir")
@@ -77,9 +89,8 @@ def _split_pretraining(source: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {k: v for k, v in source.items() if not any(part in k for part in PRETRAINING_ONLY)}
 
 
-def _with_tables(model: CkdTrainingModel, branch: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Resizes the position tables to this model's grids and adds the temporal vectors, which then go."""
-    vit = model.config.vit
+def _with_tables(vit: VitConfig, branch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Resizes the position tables to this branch's grids and adds the temporal vectors, which then go."""
     sides = {"pos_embed_z": vit.template_side, "pos_embed_x": vit.search_side}
     out = {key: value for key, value in branch.items() if key not in TEMPORAL.values()}
     for key, side in sides.items():
