@@ -124,14 +124,17 @@ def decode_peak(
     offset: np.ndarray,
     window: np.ndarray | None = None,
     window_weight: float = 1.0,
+    prior: np.ndarray | None = None,
 ) -> Peak:
     """Box at the maximum of the windowed score (the first one in raster order when several are equal).
 
     score `[n, n]`, size `[2, n, n]` (w, h as fractions), offset `[2, n, n]` (x, y in cells), float32.
-    response = score * (1 - window_weight + window_weight * window); no window: the score itself.
+    response = score * (1 - window_weight + window_weight * window) * prior; without both the score itself.
     """
     n = score.shape[0]
     response = score if window is None else score * (1.0 - window_weight + window_weight * window)
+    if prior is not None:
+        response = response * prior
     row, col = divmod(int(response.argmax()), n)
     return Peak(
         row=row,
@@ -142,6 +145,19 @@ def decode_peak(
         h=float(size[1, row, col]),
         score=float(score.max()),
     )
+
+
+def shape_prior(size: np.ndarray, last_w: float, last_h: float, strength: float) -> np.ndarray:
+    """`[n, n]`: how little each cell's box differs from the last one in scale and aspect, 1 down to 0.
+
+    exp(-strength * (change of scale * change of aspect - 1)), a change being the larger over the smaller
+    (the proposal ranking of SiamRPN, CVPR 2018). size `[2, n, n]`, last_w, last_h: fractions of the crop.
+    """
+    width, height = size
+    scale = np.sqrt(width * height / (last_w * last_h))
+    aspect = width / height * (last_h / last_w)
+    change = np.maximum(scale, 1.0 / scale) * np.maximum(aspect, 1.0 / aspect)
+    return np.exp(strength * (1.0 - change))
 
 
 def picture_box(peak: Peak, geometry: CropGeometry) -> tuple[float, float, float, float]:

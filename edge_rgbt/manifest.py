@@ -25,14 +25,18 @@ class TrackerSettings:
     """How the tracker reads the network's maps.
 
     window_weight: response = score * (1 - w + w * window); 1 multiplies the window on in full.
+    shape_penalty: how strongly cells lose whose box changes its scale or aspect (`imageops.shape_prior`).
     size_smoothing: new size = (1 - s) * predicted + s * previous; 0 takes the prediction as it is.
+    size_caution: the prediction's share (1 - s) is multiplied with score ** c; 0 ignores the score.
     clip_margin_px: at least this much of the box stays inside the picture.
     lost_frames: so many scores in a row under `lost_threshold` mean LOST.
     found_frames: so many at or above it mean TRACKING again.
     """
 
     window_weight: float = 1.0
+    shape_penalty: float = 0.0
     size_smoothing: float = 0.0
+    size_caution: float = 0.0
     clip_margin_px: float = 10.0
     lost_frames: int = 5
     found_frames: int = 2
@@ -167,7 +171,9 @@ def _read(r: _Reader) -> Manifest:
 
 _TRACKER_LIMITS = {
     "window_weight": (float, 0.0, 1.0),
+    "shape_penalty": (float, 0.0, 10.0),
     "size_smoothing": (float, 0.0, 0.99),
+    "size_caution": (float, 0.0, 10.0),
     "clip_margin_px": (float, 1.0, 1000.0),
     "lost_frames": (int, 1, 10_000),
     "found_frames": (int, 1, 10_000),

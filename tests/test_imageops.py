@@ -14,6 +14,7 @@ from edge_rgbt.imageops import (
     hann_window,
     padding_mask,
     picture_box,
+    shape_prior,
 )
 from edge_rgbt.types import Box
 
@@ -155,6 +156,24 @@ def test_window_weight_blends_between_plain_score_and_full_window():
     assert (none.row, none.col) == (0, 0)
     assert full.row in (7, 8)
     assert full.score == none.score == pytest.approx(0.9)
+
+
+def test_shape_prior_is_one_for_the_last_box_and_falls_with_scale_and_aspect():
+    # columns: as before, twice as large, half as large, twice as wide and half as high
+    size = np.array([[[0.2, 0.4, 0.1, 0.4]], [[0.3, 0.6, 0.15, 0.15]]], np.float32)
+    prior = shape_prior(size, 0.2, 0.3, 0.5)
+    np.testing.assert_allclose(prior, np.exp([[0.0, -0.5 * 1, -0.5 * 1, -0.5 * 3]]), rtol=1e-5)
+
+
+def test_prior_moves_the_peak_to_a_cell_whose_box_fits():
+    scores = np.zeros((16, 16), np.float32)
+    scores[4, 4], scores[9, 9] = 0.8, 0.7
+    size = np.full((2, 16, 16), 0.25, np.float32)
+    size[:, 4, 4] = 0.5
+    prior = shape_prior(size, 0.25, 0.25, 0.3)
+    peak = decode_peak(scores, size, np.zeros_like(size), prior=prior)
+    assert (peak.row, peak.col) == (9, 9)
+    assert peak.score == pytest.approx(0.8)
 
 
 def test_clipping_in_a_one_pixel_picture_stays_inside_it():

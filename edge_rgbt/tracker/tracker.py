@@ -16,6 +16,7 @@ from edge_rgbt.imageops import (
     decode_peak,
     hann_window,
     picture_box,
+    shape_prior,
 )
 from edge_rgbt.manifest import Manifest
 from edge_rgbt.tracker.inputs import make_inputs
@@ -111,15 +112,20 @@ class Tracker:
                     f"finite in '{name}' for the pair at {pair.timestamp_ns} ns; check the bundle"
                 )
         settings = self.manifest.tracker
-        peak = decode_peak(score, size, offset, self._window, settings.window_weight)
+        prior = None
+        if settings.shape_penalty:
+            prior = shape_prior(size, last.w / geometry.side, last.h / geometry.side, settings.shape_penalty)
+        peak = decode_peak(score, size, offset, self._window, settings.window_weight, prior)
         x, y, w, h = picture_box(peak, geometry)
-        if settings.size_smoothing:
-            cx, cy, s = x + 0.5 * w, y + 0.5 * h, settings.size_smoothing
-            w, h = (1.0 - s) * w + s * last.w, (1.0 - s) * h + s * last.h
+        confidence = float(score[peak.row, peak.col])
+        fresh = (1.0 - settings.size_smoothing) * confidence**settings.size_caution
+        if fresh < 1.0:
+            cx, cy = x + 0.5 * w, y + 0.5 * h
+            w, h = fresh * w + (1.0 - fresh) * last.w, fresh * h + (1.0 - fresh) * last.h
             x, y = cx - 0.5 * w, cy - 0.5 * h
         self.score_map = score.copy()  # an engine may reuse its output memory
         clipped = clip_box((x, y, w, h), pair.rgb.width, pair.rgb.height, settings.clip_margin_px)
-        return clipped, min(max(peak.score, 0.0), 1.0), float(score[peak.row, peak.col])
+        return clipped, min(max(peak.score, 0.0), 1.0), confidence
 
 
 def _summed(timings: tuple[StageTiming, ...]) -> tuple[StageTiming, ...]:

@@ -159,6 +159,16 @@ def test_size_smoothing_keeps_part_of_the_previous_size(bundle, engine):
     assert state.box.h == pytest.approx(0.25 * 20 + 0.75 * 10, abs=0.1)
 
 
+def test_size_caution_trusts_a_predicted_size_as_much_as_its_score(bundle, engine):
+    settings = TrackerSettings(size_caution=1.0)
+    tracker = Tracker(dataclasses.replace(bundle.manifest, tracker=settings), engine)
+    box = Box(100.0, 90.0, 40.0, 10.0)  # the graph predicts squares of 20 px
+    tracker.start(square_pair(0, box), box)
+    state = tracker.update(square_pair(1, box))
+    assert 0.05 < state.score < 0.95
+    assert state.box.w == pytest.approx(state.score * 20 + (1 - state.score) * 40, abs=0.1)
+
+
 def test_no_window_lets_the_target_jump_to_the_crop_corner(bundle, engine):
     start, jumped = Box(140, 110, 24, 24), Box(178, 148, 24, 24)
     results = {}
