@@ -93,6 +93,8 @@ def test_a_pack_is_not_taken_for_what_it_is_not(lasher, tmp_path):
     main(["pack", "lasher", "--data", str(lasher), "--out", str(out), "--workers", "1"])
     with pytest.raises(UsageError, match=r"data\.sources\.lasher: interpolate is True but .* False"):
         open_sources(data(out, interpolate=True), SIZES)
+    with pytest.raises(UsageError, match=r"split is 'test' but .* was packed with 'train'"):
+        open_sources(data(out, split="test"), SIZES)
     with pytest.raises(UsageError, match="one split"):
         open_sources(data(out, validation_split="test"), SIZES)
 

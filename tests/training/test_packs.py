@@ -96,6 +96,11 @@ def test_an_unreadable_frame_is_named_and_left_out(lasher, tmp_path, caplog):
     assert not packed_tracks(tmp_path / "pack")[0].visible[6]
 
 
+def test_a_wrong_data_folder_leaves_nothing_behind(tmp_path):
+    assert pack("lasher", "--data", tmp_path / "nowhere", "--out", tmp_path / "pack") == 2
+    assert not (tmp_path / "pack").exists()
+
+
 def shard(number: int) -> ShardJob:
     def make():
         builder = ShardBuilder(f"s{number}")

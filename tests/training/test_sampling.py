@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.data.samples import RejectedSample
@@ -18,6 +18,7 @@ def draws(visible: np.ndarray, count: int = 300, **options):
     return [choose_frames(visible, rng, **options) for _ in range(count)]
 
 
+@settings(deadline=None)
 @given(visibilities, st.integers(0, 1000))
 def test_both_frames_are_visible_and_in_order(visible, seed):
     mask = np.array(visible)

@@ -19,7 +19,7 @@ from training.data.packing import PackWriter, ShardBuilder, ShardBytes, ShardJob
 from training.data.samples import AlignedImages, Moment
 from training.data.settings import SourceSettings
 from training.data.simulated_flights import MAX_GAP_S, FlightSettings, flight_folders
-from training.data.tracking_datasets import FolderTrack, read_tracks
+from training.data.tracking_datasets import FolderTrack, chosen_split, read_tracks
 
 
 @dataclass(frozen=True)
@@ -107,9 +107,10 @@ def pack_tracks(
     out: Path, source: SourceSettings, layout: str, split: str, view: ViewSettings, workers: int
 ) -> Packed:
     """Packs one split of a tracking dataset. Raises UsageError for a broken one."""
+    tracks = read_tracks("pack", source, layout, split)
+    split = chosen_split(Path(source.path), layout, split) or ""
     settings = {"layout": layout, "split": split, "interpolate": source.interpolate, **asdict(view)}
     writer = PackWriter(out, SEQUENCES, settings)
-    tracks = read_tracks("pack", source, layout, split)
     jobs = [ShardJob(track.name, _TrackPacker(track, view)) for track in tracks]
     return _write(writer, jobs, workers, "seq")
 

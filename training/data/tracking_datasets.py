@@ -111,7 +111,7 @@ def read_tracks(where: str, settings: SourceSettings, layout: str, split: str) -
     """
     root = Path(settings.path)
     try:
-        found = find_recordings(settings.path, layout, split or _training_split(root, layout))
+        found = find_recordings(settings.path, layout, chosen_split(root, layout, split))
     except UsageError as error:
         raise UsageError(f"{where}: {error}{_hint(root, layout)}") from error
     unknown = sorted(set(settings.exclude) - {recording.name for recording in found.recordings})
@@ -177,7 +177,10 @@ def interpolated_boxes(boxes: np.ndarray, frames: np.ndarray) -> tuple[np.ndarra
     return filled, every
 
 
-def _training_split(root: Path, layout: str) -> str | None:
+def chosen_split(root: Path, layout: str, split: str) -> str | None:
+    """The split that is meant: an empty one is the training split; None where the root has no splits."""
+    if split:
+        return split
     splits = box_layout(layout).splits
     known = any((root / below).is_dir() or root.resolve().name == Path(below).name for _, below in splits)
     return TRAINING_SPLIT if known else None
