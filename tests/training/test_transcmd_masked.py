@@ -133,15 +133,15 @@ def test_reconstruction_is_learned_on_one_batch() -> None:
     model = MaskedAutoencoder(TransCmdStudent(tiny_student(width=32)))
     searches = random_pictures()[1]
     mask = mask_of(searches)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=5e-3)
     losses = []
-    for _ in range(60):
+    for _ in range(40):
         loss = model(searches, mask)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         losses.append(loss.item())
-    assert losses[-1] < 0.6 * losses[0]
+    assert losses[-1] < 0.75 * losses[0]
 
 
 def test_pair_is_refused() -> None:

@@ -8,17 +8,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from transcmd_networks import random_pictures, tiny_ckd, tiny_student, tiny_teacher
+from transcmd_networks import random_pictures, tiny_ckd, tiny_student, tiny_teacher, tiny_vit
 
 from edge_rgbt.errors import UsageError
 from training.checkpoints import CheckpointError, save_checkpoint
 from training.losses.task import gaussian_heatmaps, task_loss
 from training.losses.transcmd import DistillationWeights, distillation_losses
-from training.models.ckd import CkdTracker, CkdTrainingModel
+from training.models.ckd import PIXEL_MEAN, PIXEL_STD, CkdTracker, CkdTrainingModel
 from training.models.distillation import DistilledStudent, Projectors, layer_pairs, require_fit
 from training.models.head import decode_boxes
 from training.models.students import DistillableCkd, DistillableTransCmd
-from training.models.teachers import CkdAsTeacher, Teacher, TransCmdAsTeacher, load_teacher
+from training.models.teachers import CkdAsTeacher, Teacher, TpfAsTeacher, TransCmdAsTeacher, load_teacher
+from training.models.tpf.tracker import CropPair, TpfConfig, TpfNetwork
 from training.models.transcmd.masked import MaskDecoder, draw_mask, mask_noise
 from training.models.transcmd.student import TransCmdStudent
 from training.models.transcmd.teacher import TransCmdTeacher
@@ -28,6 +29,7 @@ TEACHERS: dict[str, Callable[[], Teacher]] = {
     "ckd": lambda: CkdAsTeacher(CkdTracker(tiny_ckd())),
     "ckd-shared": lambda: CkdAsTeacher(CkdTracker(tiny_ckd(shared=True))),
     "ckd-training": lambda: CkdAsTeacher(CkdTrainingModel(tiny_ckd())),
+    "tpf": lambda: TpfAsTeacher(tiny_tpf()),
     "ckd-larger-crops": lambda: CkdAsTeacher(CkdTracker(tiny_ckd(search_size=64))),
 }
 STUDENTS: dict[str, Callable[[], DistillableTransCmd | DistillableCkd]] = {
@@ -36,8 +38,13 @@ STUDENTS: dict[str, Callable[[], DistillableTransCmd | DistillableCkd]] = {
     "ckd": lambda: DistillableCkd(CkdTracker(tiny_ckd(16, 3))),
     "ckd-shared": lambda: DistillableCkd(CkdTracker(tiny_ckd(16, 2, shared=True))),
 }
+ALL_PARTS = {"distillation", "common", "specific", "paths", "response"}
 TARGET = torch.tensor([[0.3, 0.4, 0.2, 0.3], [0.5, 0.5, 0.3, 0.2]])
 HEATMAP = torch.from_numpy(gaussian_heatmaps(TARGET.numpy(), 4))[:, None]
+
+
+def tiny_tpf(adapter: str = "add") -> TpfNetwork:
+    return TpfNetwork(TpfConfig(tiny_vit(24, 6), adapter, head_channels=8))
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +65,27 @@ def test_view_is_what_the_specification_announces(name: str) -> None:
 
 
 def test_registered_teachers_and_students_are_all_tried() -> None:
-    assert (len(TEACHERS), len(STUDENTS)) == (5, 4)
+    assert (len(TEACHERS), len(STUDENTS)) == (6, 4)
+
+
+def test_a_teacher_of_fused_images_has_no_specific_tokens() -> None:
+    made = STUDENTS["joint"]()
+    teacher, pictures = TEACHERS["tpf"](), random_pictures()
+    view = teacher(*pictures)
+    assert all(a is b for a, b in zip(view.rgb, view.tir, strict=True))
+    assert len(Projectors(made.spec, teacher.spec).specific) == 0
+
+
+def test_a_tpf_teacher_answers_like_its_tracker() -> None:
+    network, (templates, searches) = tiny_tpf().eval(), random_pictures()
+    (z_rgb, z_tir), (x_rgb, x_tir) = ((a.sigmoid(), b.sigmoid()) for a, b in (templates, searches))
+    mean, std = torch.tensor(PIXEL_MEAN).view(3, 1, 1), torch.tensor(PIXEL_STD).view(3, 1, 1)
+    normalised = [((a - mean) / std, (b - mean) / std) for a, b in ((z_rgb, z_tir), (x_rgb, x_tir))]
+    with torch.no_grad():
+        wanted = network(CropPair(z_rgb, z_tir), None, CropPair(x_rgb, x_tir))
+    found = TpfAsTeacher(network)(*normalised)
+    torch.testing.assert_close(found.score, wanted.head.score, atol=1e-5, rtol=0)
+    torch.testing.assert_close(found.paths["fused"].tokens, wanted.tokens[:, 8:], atol=1e-4, rtol=0)
 
 
 def test_paths_of_one_modality_are_valid_only_where_a_head_reads_them() -> None:
@@ -98,7 +125,7 @@ def test_gradients_reach_student_and_projectors_and_never_the_teacher(teacher: s
         HEATMAP,
         DistillationWeights(response=1.0),
     )
-    assert set(losses) == {"distillation", "common", "specific", "paths", "response"}
+    assert set(losses) == ALL_PARTS - (set() if expert.spec.specific else {"specific"})
     task = task_loss(seen.output.score, decode_boxes(seen.output), TARGET, HEATMAP)
     (task.total + losses["distillation"]).backward()
     still = {n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()}
@@ -132,9 +159,6 @@ def test_teacher_of_the_students_own_tokens_leaves_no_feature_loss() -> None:
             projectors(made(*pictures)), expert(*pictures), projectors, TARGET, HEATMAP, DistillationWeights()
         )
     assert losses["distillation"].item() == pytest.approx(0, abs=1e-5)
-
-
-ALL_PARTS = {"distillation", "common", "specific", "paths", "response"}
 
 
 @pytest.mark.parametrize(
@@ -227,8 +251,9 @@ def test_a_teacher_with_another_grid_or_other_crops_is_refused_in_one_line() -> 
         ("transcmd_teacher", lambda: TransCmdTeacher(tiny_teacher()), TransCmdAsTeacher),
         ("ckd", lambda: CkdTracker(tiny_ckd(shared=True)), CkdAsTeacher),
         ("ckd", lambda: CkdTrainingModel(tiny_ckd()), CkdAsTeacher),
+        ("tpf", lambda: tiny_tpf("full"), TpfAsTeacher),
     ],
-    ids=["transcmd", "ckd", "ckd-training"],
+    ids=["transcmd", "ckd", "ckd-training", "tpf"],
 )
 def test_a_stored_teacher_shows_what_it_showed(family: str, network, kind: type, tmp_path: Path) -> None:
     made = network()

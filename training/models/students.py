@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from torch import nn
 
 from training.models.branches import run_branches
-from training.models.ckd import CkdConfig, CkdTracker
+from training.models.ckd import CkdTracker
 from training.models.distillation import Geometry, StudentSpec, fit_pictures
 from training.models.elimination import EliminationConfig
 from training.models.transcmd.student import (
     Pictures,
     StudentFeatures,
-    TransCmdConfig,
     TransCmdStudent,
 )
-from training.models.transcmd.teacher import TransCmdTeacherConfig
+from training.models.vit import VitConfig
 
 NO_ELIMINATION = EliminationConfig(mode="none")  # distillation compares every place
 
 
-def geometry_of(config: CkdConfig | TransCmdConfig | TransCmdTeacherConfig) -> Geometry:
+class TrackerConfig(Protocol):
+    """What the configurations of all trackers have."""
+
+    @property
+    def vit(self) -> VitConfig: ...
+    @property
+    def template_factor(self) -> float: ...
+    @property
+    def search_factor(self) -> float: ...
+
+
+def geometry_of(config: TrackerConfig) -> Geometry:
     """Crops and grid of a tracker with a plain ViT inside."""
     vit = config.vit
     return Geometry(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from training.checkpoints import (
     TRAINING_PREFIXES,
@@ -18,10 +18,13 @@ from training.checkpoints import (
     read_checkpoint,
 )
 from training.models.branches import Stream, run_branches
-from training.models.ckd import CkdConfig, CkdTracker, CkdTrainingModel
+from training.models.ckd import PIXEL_MEAN, PIXEL_STD, CkdConfig, CkdTracker, CkdTrainingModel
 from training.models.distillation import PathFeature, TeacherSpec, TeacherView, fit_pictures
 from training.models.head import decode_boxes
 from training.models.students import NO_ELIMINATION, ckd_features, geometry_of
+from training.models.tpf.auxiliary import TRAINING_ONLY as TPF_TRAINING_ONLY
+from training.models.tpf.stored import stored_config
+from training.models.tpf.tracker import TpfNetwork, normalise_unit
 from training.models.transcmd.student import Pictures
 from training.models.transcmd.teacher import PATHS, TransCmdTeacher, TransCmdTeacherConfig
 
@@ -120,6 +123,42 @@ def _single_paths(
     return paths
 
 
+class TpfAsTeacher(Teacher):
+    """A TPF tracker: it fuses the images, so its tokens have no part of one modality, and one path.
+
+    The dynamic template is the template, as before its first renewal.
+    """
+
+    network: TpfNetwork
+
+    def __init__(self, network: TpfNetwork) -> None:
+        vit = network.config.vit
+        spec = TeacherSpec(
+            vit.depth, vit.embed_dim, {"fused": vit.embed_dim}, False, geometry_of(network.config)
+        )
+        super().__init__(network, spec)
+
+    def observe(self, templates: Pictures, searches: Pictures) -> TeacherView:
+        vit, first = self.network.backbone, self.network.config.vit.template_tokens
+        z, x = (normalise_unit(self.network.adapter(*map(_unit, crops))) for crops in (templates, searches))
+        embedded = vit.embed(z, x)
+        tokens = torch.cat((embedded[:, :first], embedded), dim=1)  # [B, 2 Nz + Nx, C]
+        layers = []
+        for block in vit.blocks:
+            tokens = block(tokens)
+            layers.append(tokens[:, 2 * first :])
+        tokens = vit.norm(tokens)
+        output = self.network.locate(tokens)
+        fused = PathFeature(tokens[:, 2 * first :], decode_boxes(output))
+        return TeacherView(tuple(layers), tuple(layers), {"fused": fused}, output.score)
+
+
+def _unit(pictures: Tensor) -> Tensor:
+    """Normalised pictures back to 0..1."""
+    mean, std = (torch.tensor(v, device=pictures.device).view(3, 1, 1) for v in (PIXEL_MEAN, PIXEL_STD))
+    return (pictures * std + mean).clamp(0, 1)
+
+
 def load_teacher(path: Path | str) -> Teacher:
     """A frozen teacher from a checkpoint; the file says its family, or it is CKD in the published layout.
 
@@ -148,8 +187,13 @@ def _load_transcmd(checkpoint: Checkpoint) -> Teacher:
     return TransCmdAsTeacher(_filled(TransCmdTeacher, config, checkpoint))
 
 
+def _load_tpf(checkpoint: Checkpoint) -> Teacher:
+    return TpfAsTeacher(_filled(TpfNetwork, stored_config(checkpoint), checkpoint, ignore=TPF_TRAINING_ONLY))
+
+
 TEACHER_FAMILIES: dict[str, Callable[[Checkpoint], Teacher]] = {
     "ckd": _load_ckd,
+    "tpf": _load_tpf,
     "transcmd_teacher": _load_transcmd,
 }
 
@@ -159,9 +203,9 @@ def _stored(checkpoint: Checkpoint) -> Mapping[str, Any]:
     return stored if isinstance(stored, Mapping) else {}
 
 
-def _filled(kind: Callable[[Any], M], config: Any, checkpoint: Checkpoint) -> M:
+def _filled(kind: Callable[[Any], M], config: Any, checkpoint: Checkpoint, ignore: Sequence[str] = ()) -> M:
     with torch.device("meta"):
         network = kind(config)
     network.to_empty(device="cpu")
-    load_strictly(network, checkpoint.state, str(checkpoint.path))
+    load_strictly(network, checkpoint.state, str(checkpoint.path), ignore)
     return network

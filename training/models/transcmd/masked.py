@@ -177,7 +177,7 @@ def encode_visible(student: TransCmdStudent, searches: Pictures, mask: CmaeMask)
 
 def _codes(student: TransCmdStudent) -> Tensor:
     """Place and modality of every search token, `[1, 2N, C]`."""
-    return (student.encoder.pos_embed_x + student.modality_codes).flatten(0, 1).unsqueeze(0)
+    return (student.encoder.pos_embed_x + student.modality_codes).flatten(1, 2)
 
 
 def masked_loss(predicted: Tensor, searches: Pictures, mask: CmaeMask, patch_size: int) -> Tensor:

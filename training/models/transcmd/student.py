@@ -79,7 +79,7 @@ class TransCmdStudent(nn.Module):
         vit = self.config.vit
         self.encoder = Vit(vit)
         # Tells the shared weights which sensor a token is from: RGB first.
-        self.modality_codes = nn.Parameter(torch.empty(2, 1, vit.embed_dim))
+        self.modality_codes = nn.Parameter(torch.empty(1, 2, 1, vit.embed_dim))
         nn.init.trunc_normal_(self.modality_codes, std=0.02)
         self.box_head = CenterHead(vit.embed_dim, self.config.head_channels)
 
