@@ -38,7 +38,7 @@ class Stepper:
             model.compile()
         self.forward: nn.Module = model
         if team.size > 1 and settings.shard:
-            self.forward = fully_shard(model, mesh=init_device_mesh(team.device.type, (team.size,)))
+            fully_shard(model, mesh=init_device_mesh(team.device.type, (team.size,)))
         elif team.size > 1:
             gpu = [team.device.index] if team.device.type == "cuda" else None
             self.forward = DistributedDataParallel(model, device_ids=gpu, gradient_as_bucket_view=True)

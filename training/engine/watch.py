@@ -106,7 +106,7 @@ def require_finite(
     if math.isfinite(total):
         return
     kept = out / ("bad_batch.npz" if team.size == 1 else f"bad_batch-{team.rank}.npz")
-    np.savez(kept, **{name: value.numpy() for name, value in arrays.items()})
+    np.savez(kept, **{name: value.numpy() for name, value in arrays.items()})  # type: ignore[arg-type]
     raise EdgeRgbtError(f"loss is {total} at step {step}; batch kept in {kept}")
 
 
@@ -118,7 +118,10 @@ def write_page(out: Path, summary: dict[str, Any]) -> None:
         print(f"no {PAGE}: {missing}")
         return
     pictures = [
-        (cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB), f"after {int(path.stem[5:])} steps")
+        (
+            np.ascontiguousarray(np.asarray(cv2.imread(str(path)))[..., ::-1]),
+            f"after {int(path.stem[5:])} steps",
+        )
         for path in sorted((out / PICTURES).glob("step-*.jpg"))[-1:]
     ]
     write_training_report(out / PAGE, out.name, summary, read_log(out), pictures)

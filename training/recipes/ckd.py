@@ -87,11 +87,12 @@ def train(recipe: Recipe, team: Team, resume: bool) -> None:
     validation = validation_batches(held_out, recipe, team)
 
     model = start_model(recipe)
-    average = MovingAverage(CkdTracker(recipe.model.config()), settings.average)
+    averaged = CkdTracker(recipe.model.config())
+    average = MovingAverage(averaged, settings.average)
     average.follow(model, step=0)
-    average.module.to(team.device)
+    averaged.to(team.device)
     step, best = 0, -math.inf
-    state = read_run(newest, "ckd", average.module.config.to_dict()) if newest else None
+    state = read_run(newest, "ckd", averaged.config.to_dict()) if newest else None
     if state:
         step, best = state["step"], state.get("best", best)
         if step > recipe.distillation.start and not isinstance(model, CkdTrainingModel):
@@ -101,7 +102,7 @@ def train(recipe: Recipe, team: Team, resume: bool) -> None:
         seed_everything(recipe.seed + team.rank)
     if state:
         restore_run(state, stepper, optimiser, str(newest))
-        average.module.load_state_dict(state["net"])
+        averaged.load_state_dict(state["net"])
         state = None  # gigabytes that the run does not need
 
     watch = Watch(out, team, recipe.engine, step, settings.total_steps, settings.batch)
@@ -126,15 +127,15 @@ def train(recipe: Recipe, team: Team, resume: bool) -> None:
         watch.step(step, parts, gradient_norm=gradient_norm, rate=optimiser.param_groups[0]["lr"])
         is_best = False
         if validating:
-            scores, picture = validate(average.module, validation, stepper, recipe)
+            scores, picture = validate(averaged, validation, stepper, recipe)
             is_best = scores["iou"] > best
             best = max(best, scores["iou"])
             watch.validation(step, scores, picture)
         if saving or is_best:
             save_run(
-                out, step, stepper, optimiser, average.module.state_dict(),
+                out, step, stepper, optimiser, averaged.state_dict(),
                 keep_last=recipe.engine.keep_last, is_best=is_best, family="ckd", best=best,
-                config=average.module.config.to_dict(), recipe=asdict(recipe), machine=describe_machine(),
+                config=averaged.config.to_dict(), recipe=asdict(recipe), machine=describe_machine(),
             )  # fmt: skip
     summary = watch.finish(asdict(recipe))
     if summary and summary["validation"]:
@@ -302,6 +303,7 @@ def validate(
             picture = draw_crops(columns, arrays["target"][shown].numpy(), boxes[shown].float().cpu().numpy())
     every = torch.cat([part for parts in team.gather(overlaps) for part in parts])
     pooled = torch.cat([part for parts in team.gather(features) for part in parts])  # [n, 2C]
-    gap = modality_gap(*pooled.chunk(2, dim=1)) if team.leads else 0.0
+    rgb, tir = pooled.chunk(2, dim=1)
+    gap = modality_gap(rgb, tir) if team.leads else 0.0
     scores = {"iou": every.mean().item(), "above_half": (every > 0.5).double().mean().item()}
     return scores | {"modality_gap": gap}, picture

@@ -98,7 +98,7 @@ def _value(wanted: Any, value: Any, where: str, key: str) -> Any:
             except UsageError:
                 continue
     elif _fits(wanted, value):
-        return float(value) if wanted is float else value
+        return float(value) if wanted is float else value  # type: ignore[arg-type]
     raise UsageError(f"{where}: {key} is {value!r}, expected {_expected(wanted)}")
 
 
