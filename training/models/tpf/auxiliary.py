@@ -39,7 +39,7 @@ class Decoder(nn.Module):
         """`[B, Nz + Nx, C]` to `[B, Nz + Nx, 3 patch^2]`, in the order of `patches`."""
         tokens = self.enter(tokens) + self.places
         for block in self.blocks:
-            tokens = block.feed_forward(block.attend(tokens)[0])
+            tokens = block(tokens)
         return self.leave(self.norm(tokens))
 
 
@@ -86,9 +86,8 @@ class TpfTrainingModel(TpfNetwork):
     ) -> None:
         super().__init__(config)
         vit = self.config.vit
-        for name in TRAINING_ONLY:
-            decoder = Decoder(vit, decoder_width, decoder_depth, decoder_heads)
-            self.add_module(name.removesuffix("."), AuxiliaryBranch(vit, decoder))
+        self.aux_rgb = AuxiliaryBranch(vit, Decoder(vit, decoder_width, decoder_depth, decoder_heads))
+        self.aux_tir = AuxiliaryBranch(vit, Decoder(vit, decoder_width, decoder_depth, decoder_heads))
 
     def forward(  # type: ignore[override]
         self, template: CropPair, dynamic: CropPair | None, search: CropPair
@@ -107,8 +106,7 @@ class TpfTrainingModel(TpfNetwork):
         return {key: value for key, value in self.state_dict().items() if not key.startswith(TRAINING_ONLY)}
 
 
-def _auxiliary(branch: nn.Module, fused: Tensor, template: Tensor, search: Tensor) -> Auxiliary:
-    assert isinstance(branch, AuxiliaryBranch)
+def _auxiliary(branch: AuxiliaryBranch, fused: Tensor, template: Tensor, search: Tensor) -> Auxiliary:
     tokens = branch.encode(template, search)
     size = branch.encoder.config.patch_size
     target = torch.cat((patches(template, size), patches(search, size)), dim=1)

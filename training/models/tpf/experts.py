@@ -5,7 +5,7 @@ All work on luminance: theirs replaces that of the RGB crop, whose colours stay.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -19,27 +19,24 @@ LUMINANCE = np.array((0.299, 0.587, 0.114), dtype=np.float32)  # of R, G, B
 
 
 class Expert(Protocol):
-    """A fusion method. name: as it appears in logs and file names."""
+    """A fusion method."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """As it appears in logs and file names."""
+        ...
 
     def fuse(self, rgb: np.ndarray, tir: np.ndarray) -> np.ndarray:
         """Registered uint8 crops `[H, W, 3]` to one picture `[3, H, W]`, float32 in 0..1, RGB order."""
         ...
 
 
-class LuminanceRule(Protocol):
-    def __call__(self, visible: np.ndarray, thermal: np.ndarray) -> np.ndarray:
-        """Two luminances `[H, W]` float32 in 0..1 to one."""
-        ...
-
-
 @dataclass(frozen=True)
 class SyntheticExpert:
-    """One of the built-in rules."""
+    """One of the built-in rules. rule: two luminances `[H, W]` float32 in 0..1 to one."""
 
     name: str
-    rule: LuminanceRule
+    rule: Callable[..., np.ndarray]
 
     def fuse(self, rgb: np.ndarray, tir: np.ndarray) -> np.ndarray:
         return with_luminance(rgb, self.rule(luminance(rgb), luminance(tir)))

@@ -218,8 +218,8 @@ class _SelectiveScan(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_y: Tensor, grad_last: Tensor) -> tuple[Tensor | None, ...]:
-        *inputs, h0, starts = ctx.saved_tensors
-        scan = _Scan(*inputs, ctx.softplus, ctx.plan)
+        u, delta, A, B, C, D, z, delta_bias, h0, starts = ctx.saved_tensors
+        scan = _Scan(u, delta, A, B, C, D, z, delta_bias, ctx.softplus, ctx.plan)
         gradients = _Gradients(scan)
         adjoint_h0 = torch.empty_like(grad_last)
         for rows, places in scan.places():
@@ -227,7 +227,8 @@ class _SelectiveScan(torch.autograd.Function):
             for place in reversed(places):
                 adjoint = gradients.add_slice(place, adjoint, starts, grad_y)
             adjoint_h0[rows] = adjoint
-        return (*gradients.of_inputs(inputs), None if h0 is None else adjoint_h0.to(h0.dtype), None, None)
+        by_input = gradients.of_inputs([u, delta, A, B, C, D, z, delta_bias])
+        return (*by_input, None if h0 is None else adjoint_h0.to(h0.dtype), None, None)
 
 
 def _forward_slice(

@@ -155,5 +155,5 @@ class TpfNetwork(TpfTracker):
 def run_blocks(vit: Vit, tokens: Tensor) -> Tensor:
     """Embedded tokens through all blocks and the last LayerNorm."""
     for block in vit.blocks:
-        tokens = block.feed_forward(block.attend(tokens)[0])
+        tokens = block(tokens)
     return vit.norm(tokens)
