@@ -5,7 +5,8 @@
 
 Every way trains a copy of the same network on the same random batch; their steps take turns, so that a busy
 machine slows them alike. Prints the median milliseconds per step, samples per second and the ratio to the
-plain loop. Forward, losses, backward, clipping and the optimiser's step are in it; loading is not.
+plain loop; on a CPU also the processor's time and its ratio, which a busy machine disturbs less. Forward,
+losses, backward, clipping and the optimiser's step are in it; loading is not.
 """
 
 from __future__ import annotations
@@ -104,15 +105,15 @@ def engine_step(
     return step
 
 
-def timed(step: Callable[[], None], device: torch.device) -> float:
-    """Seconds of one step."""
+def timed(step: Callable[[], None], device: torch.device) -> tuple[float, float]:
+    """Wall and processor seconds of one step."""
     if device.type == "cuda":
         torch.cuda.synchronize()
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), time.process_time()
     step()
     if device.type == "cuda":
         torch.cuda.synchronize()
-    return time.perf_counter() - start
+    return time.perf_counter() - start, time.process_time() - cpu
 
 
 def main() -> None:
@@ -132,16 +133,24 @@ def main() -> None:
     for step in steps.values():
         for _ in range(args.warm_up):
             step()
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in steps}
     for _ in range(args.rounds):
         for name, step in steps.items():
             seconds[name].append(timed(step, device))
-    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    medians = {
+        name: tuple(statistics.median(column) for column in zip(*values, strict=True))
+        for name, values in seconds.items()
+    }
     threads = torch.get_num_threads()
     print(f"{args.size}, batch {args.batch}, {device}, {threads} thread(s), median of {args.rounds}")
-    for name, median in medians.items():
-        ratio = medians["plain float32"] / median
-        print(f"{name:>18} {1e3 * median:9.1f} ms {args.batch / median:9.1f} samples/s {ratio:6.2f} x")
+    plain_wall, plain_cpu = medians["plain float32"]
+    for name, (wall, cpu) in medians.items():
+        line = (
+            f"{name:>18} {1e3 * wall:9.1f} ms {args.batch / wall:9.1f} samples/s {plain_wall / wall:6.2f} x"
+        )
+        if device.type == "cpu":
+            line += f"; processor {1e3 * cpu:9.1f} ms {plain_cpu / cpu:6.2f} x"
+        print(line)
     print(json.dumps(describe_machine()))
 
 
