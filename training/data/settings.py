@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from edge_rgbt.replay.layouts import IMAGE_LAYOUTS
+from training.data.synthetic_motion import MotionSettings
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class SourceSettings:
 class DataSettings:
     """Sources and their weights; folders are relative to the working directory, packed ones do as well.
 
-    pairs: folders of aligned image pairs. flights: a folder written by `python -m training flights`.
+    pairs: folders of aligned image pairs; motion: what is made to happen in them. flights: a folder written by `python -m training flights`.
     sources: tracking datasets, one table each.
     augmentation: `strong` for training from little data, `published` as CKD and OSTrack were trained.
     dynamic_template: also draw a frame between template and search frame (TPF).
@@ -51,6 +52,7 @@ class DataSettings:
 
     pairs: tuple[str, ...] = ()
     pairs_weight: float = 1.0
+    motion: MotionSettings = field(default_factory=MotionSettings)
     flights: str = ""
     flights_weight: float = 1.0
     sources: dict[str, SourceSettings] = field(default_factory=dict)

@@ -44,8 +44,8 @@ def open_sources(data: DataSettings, sizes: CropSizes) -> OpenedSources:
         kept = max(1, len(bank) // data.held_out)
         held = bank[:: data.held_out][:kept]
         rest = [pair for i, pair in enumerate(bank) if i % data.held_out]
-        opened.training.append((SyntheticMotion(rest, sizes), data.pairs_weight))
-        opened.held_out.append((SyntheticMotion(held, sizes), data.pairs_weight))
+        opened.training.append((SyntheticMotion(rest, sizes, data.motion), data.pairs_weight))
+        opened.held_out.append((SyntheticMotion(held, sizes, data.motion), data.pairs_weight))
     if data.flights:
         train_flights, held_flights = open_flights(data.flights, sizes, data.held_out, data.dynamic_template)
         opened.training.append((train_flights, data.flights_weight))

@@ -17,9 +17,12 @@ MAX_MISALIGNMENT_PX = 8.0
 View = tuple[AlignedImages, np.ndarray]  # a picture and the 2x3 map from its pixels to those of the canvas
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class MotionSettings:
-    """Ranges of what happens between template and search frame; sizes are relative to the target."""
+    """Ranges of what happens between template and search frame; sizes are relative to the target.
+
+    twin_distractor, twin_occluder: share of look-alikes. distractor_reach: distance from centre to centre.
+    """
 
     target_size_px: tuple[float, float] = (11.0, 56.0)
     natural_target: float = 0.25
@@ -27,6 +30,7 @@ class MotionSettings:
     cutout: float = 0.5
     max_distractors: int = 3
     twin_distractor: float = 0.5
+    distractor_reach: tuple[float, float] = (1.1, 2.8)
     occluder: float = 0.3
     twin_occluder: float = 0.4
     scale: float = 0.25
@@ -168,7 +172,7 @@ class SyntheticMotion:
             twin = rng.random() < s.twin_distractor
             sprite = self._twin_of(target, rng) if twin else self._any_sprite(rng)
             size = side * (rng.uniform(0.85, 1.15) if twin else rng.uniform(0.5, 1.5))
-            angle, reach = rng.uniform(0, 2 * math.pi), rng.uniform(1.1, 2.8) * side
+            angle, reach = rng.uniform(0, 2 * math.pi), rng.uniform(*s.distractor_reach) * side
             pose = _random_pose(sprite, size, 0, 0, s, rng)
             pose = replace(
                 pose,
