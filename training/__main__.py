@@ -14,7 +14,6 @@ from edge_rgbt.errors import EdgeRgbtError
 COMMANDS = {
     "ckd": ("training.commands.ckd", "train CKD by coupled distillation from a recipe file"),
     "ablate": ("training.commands.ablate", "rerun a paper's ablation tables, one variant after another"),
-    "ablate": ("training.commands.ablate", "rerun a paper's ablation tables, one variant after another"),
     "flights": ("training.commands.flights", "render simulated flights to a folder of training frames"),
     "pack": ("training.commands.pack", "put a dataset of many small files into one file with an index"),
     "export": ("training.commands.export", "write a checkpoint as a model bundle"),

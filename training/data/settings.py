@@ -43,7 +43,8 @@ class SourceSettings:
 class DataSettings:
     """Sources and their weights; folders are relative to the working directory, packed ones do as well.
 
-    pairs: folders of aligned image pairs; motion: what is made to happen in them. flights: a folder written by `python -m training flights`.
+    pairs: folders of aligned image pairs. motion: what is made to happen in them.
+    flights: a folder written by `python -m training flights`.
     sources: tracking datasets, one table each.
     augmentation: `strong` for training from little data, `published` as CKD and OSTrack were trained.
     dynamic_template: also draw a frame between template and search frame (TPF).
