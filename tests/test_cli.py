@@ -71,7 +71,7 @@ def test_a_stopped_replay_leaves_nothing_behind(recordings, tmp_path, workers, n
         assert time.monotonic() < until
         time.sleep(0.1)
     process.send_signal(number)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=300)
     assert process.returncode == 128 + number
     assert said == "edge-rgbt replay: stopped\n"
     assert list(out.iterdir()) == []

@@ -182,8 +182,9 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, bundle):
     call = ["demo", "--seconds", "1", "--bundle", str(bundle), "--out", str(tmp_path), "--seed", "3"]
     run = subprocess.run([sys.executable, "-c", code, *call], capture_output=True, text=True, timeout=120)
     assert run.returncode == 1
-    assert run.stderr.count("\n") == 1
-    assert "cannot write" in run.stderr
+    # A slow machine also gets lines of progress.
+    (said,) = [line for line in run.stderr.splitlines() if "pairs/s" not in line]
+    assert "cannot write" in said
     assert list(tmp_path.iterdir()) == []
 
 

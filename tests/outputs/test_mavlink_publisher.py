@@ -117,12 +117,14 @@ def test_closing_sends_one_last_idle_status_r_ts_7(ground):
 
 def test_the_status_rate_is_capped_and_the_newest_wins(ground):
     with TrackPublisher(f"udpout:127.0.0.1:{ground.port}", rate_hz=10) as publisher:
+        began = time.monotonic()
         for index in range(100):
             publisher.publish(state(x=float(index)), 640, 512)
             time.sleep(0.01)
         assert wait_for(lambda: ground.of(STATUS)[-1].rec_top_x == pytest.approx(99 / 640))
+        seconds = time.monotonic() - began
     active = [m for m in ground.of(STATUS) if m.tracking_status]
-    assert 9 <= len(active) <= 14
+    assert 5 <= len(active) <= 10 * seconds + 2
 
 
 def test_a_loss_is_told_at_once_whatever_the_rate_r_ts_5(ground):
