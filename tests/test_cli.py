@@ -21,7 +21,14 @@ CALL = [sys.executable, "-m", "edge_rgbt"]
 def _start(*arguments: str, **streams) -> subprocess.Popen[str]:
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams}
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
-    return subprocess.Popen([*CALL, *arguments], text=True, cwd=ROOT, env=environment, **streams)
+    return subprocess.Popen(
+        [*CALL, *arguments], text=True, cwd=ROOT, env=environment, preexec_fn=_heed_interrupts, **streams
+    )
+
+
+def _heed_interrupts() -> None:
+    """What a shell starts in the background ignores SIGINT, and so would everything started from there."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.mark.parametrize(
