@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch._utils
@@ -30,6 +30,9 @@ from training.models.elimination import EliminationConfig
 WRAPPERS = ("net", "model", "state_dict", "model_state_dict", "network")
 TRAINING_PREFIXES = ("teacher_rgb.", "teacher_tir.", "box_head_v.", "box_head_i.")
 NAMED_AT_MOST = 4
+
+C = TypeVar("C")
+M = TypeVar("M", bound=nn.Module)
 
 
 class CheckpointError(UsageError):
@@ -202,7 +205,8 @@ def load_tracker(path: Path | str, elimination: str | None = None) -> tuple[CkdT
     elimination: none, ce or mce instead of what the checkpoint says (the official layout: none).
     """
     checkpoint = read_checkpoint(path)
-    config = _stored_config(checkpoint)
+    require_family(checkpoint, "ckd")
+    config = stored_config(checkpoint, CkdConfig.from_dict)
     if elimination is not None:
         parts = config.to_dict()
         try:
@@ -210,11 +214,7 @@ def load_tracker(path: Path | str, elimination: str | None = None) -> tuple[CkdT
             config = CkdConfig.from_dict(parts)
         except ValueError as error:
             raise CheckpointError(f"{path}: {error}") from None
-    with torch.device("meta"):
-        tracker = CkdTracker(config)
-    tracker.to_empty(device="cpu")
-    load_strictly(tracker, checkpoint.state, str(path), ignore=TRAINING_PREFIXES)
-    return tracker.eval(), checkpoint
+    return filled(CkdTracker, config, checkpoint, ignore=TRAINING_PREFIXES), checkpoint
 
 
 def require_family(checkpoint: Checkpoint, family: str) -> None:
@@ -224,15 +224,28 @@ def require_family(checkpoint: Checkpoint, family: str) -> None:
         raise CheckpointError(f"{checkpoint.path} is a checkpoint of family {found!r}, not {family}")
 
 
-def _stored_config(checkpoint: Checkpoint) -> CkdConfig:
-    require_family(checkpoint, "ckd")
+def stored_config(checkpoint: Checkpoint, parse: Callable[[Mapping[str, Any]], C]) -> C:
+    """The configuration that a checkpoint carries, read by `parse`, which gets {} where there is none.
+
+    Raises CheckpointError, one line, if `parse` refuses it.
+    """
     stored = checkpoint.extras.get("config")
-    if not isinstance(stored, Mapping):
-        return CkdConfig()
     try:
-        return CkdConfig.from_dict(stored)
+        return parse(stored if isinstance(stored, Mapping) else {})
     except (ValueError, TypeError) as error:
         raise CheckpointError(f"{checkpoint.path}: its stored configuration is not ours ({error})") from None
+
+
+def filled(kind: Callable[[C], M], config: C, checkpoint: Checkpoint, ignore: Sequence[str] = ()) -> M:
+    """A network of this kind with the checkpoint's weights, for evaluation; see `load_strictly`.
+
+    Made without weights of its own first, which for large networks would take longer than reading them.
+    """
+    with torch.device("meta"):
+        network = kind(config)
+    network.to_empty(device="cpu")
+    load_strictly(network, checkpoint.state, str(checkpoint.path), ignore)
+    return network.eval()
 
 
 def _unpickle(path: Path) -> Any:

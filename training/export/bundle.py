@@ -26,6 +26,7 @@ from training.export.tensorrt_ops import require_tensorrt
 
 TARGET_TENSORRT = "10.3"  # the oldest in the field: JetPack 6.2
 LARGEST_ONNX = 2**31 - 1  # bytes; a larger graph would need external data
+UNTUNED_LOST_THRESHOLD = 0.25  # nothing is published for any family; a trained bundle states its own
 
 
 def export_bundle(
@@ -96,7 +97,7 @@ def _manifest(loaded: Exportable, half: bool, details: Mapping[str, Any]) -> Man
         "version": "0",
         "licence": "not stated; ask whoever trained the checkpoint",
         "metrics": None,
-        "lost_threshold": loaded.lost_threshold,
+        "lost_threshold": UNTUNED_LOST_THRESHOLD,
         **stated,
     }
     return Manifest(

@@ -9,8 +9,6 @@ from training.export.costs import measure_cost
 from training.export.deployable import DeployableRawCrops
 from training.export.exportable import Exportable, ExportOptions, Sizes, counted
 
-UNTUNED_LOST_THRESHOLD = 0.25  # nothing is published for CKD; a trained bundle states its own
-
 
 def load(checkpoint: Path, options: ExportOptions) -> Exportable:
     """The students and their head, with the elimination asked for."""
@@ -23,10 +21,7 @@ def load(checkpoint: Path, options: ExportOptions) -> Exportable:
         tracker=tracker,
         network=DeployableRawCrops(tracker, options.half),
         source=source,
-        sizes=Sizes(
-            vit.template_size, vit.search_size, config.template_factor, config.search_factor, vit.patch_size
-        ),
+        sizes=Sizes.of(config),
         params=cost.parameters,
         macs=counted(cost),
-        lost_threshold=UNTUNED_LOST_THRESHOLD,
     )

@@ -49,6 +49,14 @@ class Sizes:
     search_factor: float
     stride: int
 
+    @classmethod
+    def of(cls, config: Any) -> Sizes:
+        """The sizes in a tracker's configuration: its factors, and the rest in its `vit`."""
+        vit = config.vit
+        return cls(
+            vit.template_size, vit.search_size, config.template_factor, config.search_factor, vit.patch_size
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Exportable:
@@ -56,7 +64,6 @@ class Exportable:
 
     tracker: the reference that the graph must agree with. network: the same in its deployable form.
     files: what the bundle carries beside the graph. macs: multiply-accumulates of one frame, by kind.
-    lost_threshold: for a checkpoint whose bundle does not state its own.
     """
 
     family: str
@@ -67,7 +74,6 @@ class Exportable:
     sizes: Sizes
     params: int
     macs: Mapping[str, int]
-    lost_threshold: float
     dynamic_template: DynamicTemplate | None = None
     files: Mapping[str, bytes] = field(default_factory=dict)
 

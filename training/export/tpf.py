@@ -16,8 +16,6 @@ from training.models.tpf.adapter import FusionAdapter, adapter_macs
 from training.models.tpf.stored import load_network
 from training.models.tpf.tracker import TpfTracker
 
-UNTUNED_LOST_THRESHOLD = 0.25  # nothing is published for TPF; a trained bundle states its own
-
 
 class DeployableTpf(Deployable):
     """Takes fused images, float32 `[N, H, W, 3]` in 0..1, RGB order."""
@@ -41,12 +39,9 @@ def load(checkpoint: Path, options: ExportOptions) -> Exportable:
         tracker=tracker,
         network=DeployableTpf(tracker, options.half),
         source=source,
-        sizes=Sizes(
-            vit.template_size, vit.search_size, config.template_factor, config.search_factor, vit.patch_size
-        ),
+        sizes=Sizes.of(config),
         params=cost.parameters + sum(p.numel() for p in adapter.parameters()),
         macs={**counted(cost), "adapter on the search crops": adapter_macs(config.adapter, vit.search_size)},
-        lost_threshold=UNTUNED_LOST_THRESHOLD,
         dynamic_template=DynamicTemplate(config.dynamic_interval, config.dynamic_threshold),
         files={ADAPTER_FILE: adapter_file(adapter)},
     )

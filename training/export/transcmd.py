@@ -9,8 +9,6 @@ from training.export.deployable import DeployableRawCrops
 from training.export.exportable import Exportable, ExportOptions, Sizes, counted, refuse_elimination
 from training.models.transcmd.stored import load_student
 
-UNTUNED_LOST_THRESHOLD = 0.25  # nothing is published for TransCMD; a trained bundle states its own
-
 
 def load(checkpoint: Path, options: ExportOptions) -> Exportable:
     """The student alone, in the mode that it was trained for."""
@@ -24,10 +22,7 @@ def load(checkpoint: Path, options: ExportOptions) -> Exportable:
         tracker=student,
         network=DeployableRawCrops(student, options.half),
         source=source,
-        sizes=Sizes(
-            vit.template_size, vit.search_size, config.template_factor, config.search_factor, vit.patch_size
-        ),
+        sizes=Sizes.of(config),
         params=cost.parameters,
         macs=counted(cost),
-        lost_threshold=UNTUNED_LOST_THRESHOLD,
     )

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -14,21 +13,19 @@ from training.checkpoints import (
     TRAINING_PREFIXES,
     Checkpoint,
     CheckpointError,
-    load_strictly,
+    filled,
     read_checkpoint,
+    stored_config,
 )
 from training.models.branches import Stream, run_branches
 from training.models.ckd import PIXEL_MEAN, PIXEL_STD, CkdConfig, CkdTracker, CkdTrainingModel
 from training.models.distillation import PathFeature, TeacherSpec, TeacherView, fit_pictures
 from training.models.head import decode_boxes
 from training.models.students import NO_ELIMINATION, ckd_features, geometry_of
-from training.models.tpf.auxiliary import TRAINING_ONLY as TPF_TRAINING_ONLY
-from training.models.tpf.stored import stored_config
+from training.models.tpf.stored import network_from
 from training.models.tpf.tracker import TpfNetwork, normalise_unit
 from training.models.transcmd.student import Pictures
 from training.models.transcmd.teacher import PATHS, TransCmdTeacher, TransCmdTeacherConfig
-
-M = TypeVar("M", bound=nn.Module)
 
 
 class Teacher(nn.Module, ABC):
@@ -170,25 +167,22 @@ def load_teacher(path: Path | str) -> Teacher:
         raise CheckpointError(
             f"{path} is a checkpoint of family {family!r}; teachers are {', '.join(sorted(TEACHER_FAMILIES))}"
         )
-    try:
-        return TEACHER_FAMILIES[family](checkpoint)
-    except (ValueError, TypeError) as error:
-        raise CheckpointError(f"{path}: its stored configuration is not ours ({error})") from None
+    return TEACHER_FAMILIES[family](checkpoint)
 
 
 def _load_ckd(checkpoint: Checkpoint) -> Teacher:
-    config = CkdConfig.from_dict(_stored(checkpoint))
+    config = stored_config(checkpoint, CkdConfig.from_dict)
     whole = any(key.startswith(TRAINING_PREFIXES) for key in checkpoint.state)
-    return CkdAsTeacher(_filled(CkdTrainingModel if whole else CkdTracker, config, checkpoint))
+    return CkdAsTeacher(filled(CkdTrainingModel if whole else CkdTracker, config, checkpoint))
 
 
 def _load_transcmd(checkpoint: Checkpoint) -> Teacher:
-    config = TransCmdTeacherConfig.from_dict(_stored(checkpoint))
-    return TransCmdAsTeacher(_filled(TransCmdTeacher, config, checkpoint))
+    config = stored_config(checkpoint, TransCmdTeacherConfig.from_dict)
+    return TransCmdAsTeacher(filled(TransCmdTeacher, config, checkpoint))
 
 
 def _load_tpf(checkpoint: Checkpoint) -> Teacher:
-    return TpfAsTeacher(_filled(TpfNetwork, stored_config(checkpoint), checkpoint, ignore=TPF_TRAINING_ONLY))
+    return TpfAsTeacher(network_from(checkpoint))
 
 
 TEACHER_FAMILIES: dict[str, Callable[[Checkpoint], Teacher]] = {
@@ -196,16 +190,3 @@ TEACHER_FAMILIES: dict[str, Callable[[Checkpoint], Teacher]] = {
     "tpf": _load_tpf,
     "transcmd_teacher": _load_transcmd,
 }
-
-
-def _stored(checkpoint: Checkpoint) -> Mapping[str, Any]:
-    stored = checkpoint.extras.get("config")
-    return stored if isinstance(stored, Mapping) else {}
-
-
-def _filled(kind: Callable[[Any], M], config: Any, checkpoint: Checkpoint, ignore: Sequence[str] = ()) -> M:
-    with torch.device("meta"):
-        network = kind(config)
-    network.to_empty(device="cpu")
-    load_strictly(network, checkpoint.state, str(checkpoint.path), ignore)
-    return network

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
-import torch
-
-from training.checkpoints import Checkpoint, CheckpointError, load_strictly, read_checkpoint, require_family
+from training.checkpoints import Checkpoint, filled, read_checkpoint, require_family, stored_config
 from training.models.tpf.auxiliary import TRAINING_ONLY
 from training.models.tpf.tracker import TpfConfig, TpfNetwork
 
@@ -18,19 +15,10 @@ def load_network(path: Path | str) -> tuple[TpfNetwork, Checkpoint]:
     Raises CheckpointError, one line.
     """
     source = read_checkpoint(path)
-    config = stored_config(source)
-    with torch.device("meta"):
-        network = TpfNetwork(config)
-    network.to_empty(device="cpu")
-    load_strictly(network, source.state, str(path), ignore=TRAINING_ONLY)
-    return network.eval(), source
+    return network_from(source), source
 
 
-def stored_config(source: Checkpoint) -> TpfConfig:
-    """The sizes that the checkpoint carries. Raises CheckpointError if it is of another family."""
+def network_from(source: Checkpoint) -> TpfNetwork:
+    """The same from a checkpoint that was read already."""
     require_family(source, "tpf")
-    stored = source.extras.get("config")
-    try:
-        return TpfConfig.from_dict(stored) if isinstance(stored, Mapping) else TpfConfig()
-    except (ValueError, TypeError) as error:
-        raise CheckpointError(f"{source.path}: its stored configuration is not ours ({error})") from None
+    return filled(TpfNetwork, stored_config(source, TpfConfig.from_dict), source, ignore=TRAINING_ONLY)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
-
-from training.checkpoints import Checkpoint, CheckpointError, load_strictly, read_checkpoint
+from training.checkpoints import Checkpoint, CheckpointError, filled, read_checkpoint, stored_config
 from training.models.transcmd.student import TransCmdConfig, TransCmdStudent
 
 FAMILY = "transcmd"
@@ -23,12 +21,5 @@ def load_student(path: Path | str) -> tuple[TransCmdStudent, Checkpoint]:
             f"{path} is a checkpoint of family {family!r}, not of a {FAMILY} student; "
             f"give the file that training {FAMILY} wrote"
         )
-    try:
-        config = TransCmdConfig.from_dict(stored)
-    except (ValueError, TypeError) as error:
-        raise CheckpointError(f"{path}: its stored configuration is not ours ({error})") from None
-    with torch.device("meta"):
-        student = TransCmdStudent(config)
-    student.to_empty(device="cpu")
-    load_strictly(student, checkpoint.state, str(path), ignore=TRAINING_ONLY)
-    return student.eval(), checkpoint
+    config = stored_config(checkpoint, TransCmdConfig.from_dict)
+    return filled(TransCmdStudent, config, checkpoint, ignore=TRAINING_ONLY), checkpoint
