@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from training.data.settings import DataSettings
-from training.engine.schedules import OptimiserSettings
-from training.engine.settings import EngineSettings
 from training.models.ckd import CkdConfig
 from training.models.elimination import EliminationConfig
 from training.models.vit import VitConfig
+from training.recipes.run_settings import RunSettings
 
 
 @dataclass(frozen=True)
@@ -93,35 +91,23 @@ class KeepSchedule:
     warm_up: int = 0
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """One training run; `out` receives checkpoints, log, pictures and page.
+@dataclass(frozen=True, kw_only=True)
+class Recipe(RunSettings):
+    """One training run.
 
     start_from: a finished run of this recipe, a published CKD, OSTrack or DropTrack tracker, MAE or DropMAE;
     empty starts from nothing.
     trained: `everything`, or only the `heads` with all branches frozen (the second published phase).
-    validation_samples: held-out samples of each validation.
     """
 
-    out: str
-    seed: int
     model: ModelSettings
-    data: DataSettings
-    optimiser: OptimiserSettings
     distillation: DistillationSettings = field(default_factory=DistillationSettings)
     rate_factors: RateFactors = field(default_factory=RateFactors)
     keep_schedule: KeepSchedule = field(default_factory=KeepSchedule)
-    engine: EngineSettings = field(default_factory=EngineSettings)
-    start_from: str = ""
     trained: Literal["everything", "heads"] = "everything"
-    save_every: int = 250
-    validate_every: int = 250
-    validation_samples: int = 256
 
     def __post_init__(self) -> None:
-        for name in ("save_every", "validate_every", "validation_samples"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; at least 1")
+        super().__post_init__()
         if self.trained == "heads" and not self.start_from:
             raise ValueError("trained = 'heads' freezes the branches; name a finished run in start_from")
         if any(not 0 <= layer < self.model.vit.depth for layer in self.distillation.layers):

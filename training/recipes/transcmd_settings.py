@@ -5,22 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from training.data.settings import DataSettings
-from training.engine.schedules import OptimiserSettings
-from training.engine.settings import EngineSettings
 from training.losses.transcmd import DistillationWeights
 from training.models.transcmd.masked import MaskRates
 from training.models.transcmd.student import TransCmdConfig
 from training.models.transcmd.teacher import TransCmdTeacherConfig
 from training.models.vit import VitConfig
+from training.recipes.run_settings import RunSettings
 
 Stage = Literal["teacher", "cmae", "distil"]
 PARTS = ("features", "paths", "cmae")
 
 
 @dataclass(frozen=True)
-class StudentSettings:
-    """Sizes of the student; see `TransCmdConfig` and `VitConfig`."""
+class EncoderSettings:
+    """Sizes of one encoder; see `VitConfig`."""
 
     width: int = 192
     depth: int = 12
@@ -30,48 +28,47 @@ class StudentSettings:
     template_size: int = 128
     search_size: int = 256
     drop_path: float = 0.1
+
+    def vit(self) -> VitConfig:
+        return VitConfig(
+            embed_dim=self.width,
+            depth=self.depth,
+            heads=self.heads,
+            patch_size=self.patch_size,
+            stem=self.stem,
+            template_size=self.template_size,
+            search_size=self.search_size,
+            drop_path=self.drop_path,
+            unused_tables=False,
+        )
+
+
+@dataclass(frozen=True)
+class StudentSettings(EncoderSettings):
+    """Sizes of the student; see `TransCmdConfig`."""
+
     head_channels: int = 128
     mode: Literal["joint", "pair"] = "joint"
 
     def config(self) -> TransCmdConfig:
-        return TransCmdConfig(_vit(self), self.head_channels, self.mode)
+        return TransCmdConfig(self.vit(), self.head_channels, self.mode)
 
 
 @dataclass(frozen=True)
-class TeacherSettings:
+class TeacherSettings(EncoderSettings):
     """Sizes of the teacher; width 384 with 6 heads is the small one. See `TransCmdTeacherConfig`.
 
     path_weight: of the task losses that the head has on each modality's path, beside the fused one.
     """
 
     width: int = 768
-    depth: int = 12
     heads: int = 12
-    patch_size: int = 16
-    stem: Literal["linear", "conv"] = "linear"
-    template_size: int = 128
-    search_size: int = 256
-    drop_path: float = 0.1
     fusion_layers: int = 2
     head_channels: int = 256
     path_weight: float = 0.3
 
     def config(self) -> TransCmdTeacherConfig:
-        return TransCmdTeacherConfig(_vit(self), self.fusion_layers, self.head_channels)
-
-
-def _vit(sizes: StudentSettings | TeacherSettings) -> VitConfig:
-    return VitConfig(
-        embed_dim=sizes.width,
-        depth=sizes.depth,
-        heads=sizes.heads,
-        patch_size=sizes.patch_size,
-        stem=sizes.stem,
-        template_size=sizes.template_size,
-        search_size=sizes.search_size,
-        drop_path=sizes.drop_path,
-        unused_tables=False,
-    )
+        return TransCmdTeacherConfig(self.vit(), self.fusion_layers, self.head_channels)
 
 
 @dataclass(frozen=True)
@@ -130,9 +127,9 @@ class RateFactors:
         return {"mask_decoder": 1.0, "encoder": self.encoder, "modality_codes": self.encoder}
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """One run of one stage; `out` receives checkpoints, log, pictures and page.
+@dataclass(frozen=True, kw_only=True)
+class Recipe(RunSettings):
+    """One run of one stage.
 
     stage: `teacher` trains the teacher on the task, `cmae` pretrains the student, `distil` trains it under
     the teacher.
@@ -141,27 +138,16 @@ class Recipe:
     taught_by: checkpoint of any teacher, for `distil`.
     """
 
-    out: str
-    seed: int
     stage: Stage
-    data: DataSettings
-    optimiser: OptimiserSettings
     student: StudentSettings = field(default_factory=StudentSettings)
     teacher: TeacherSettings = field(default_factory=TeacherSettings)
     masks: MaskRates = field(default_factory=MaskRates)
     distillation: DistillationSettings = field(default_factory=DistillationSettings)
     rate_factors: RateFactors = field(default_factory=RateFactors)
-    engine: EngineSettings = field(default_factory=EngineSettings)
-    start_from: str = ""
     taught_by: str = ""
-    save_every: int = 250
-    validate_every: int = 250
-    validation_samples: int = 256
 
     def __post_init__(self) -> None:
-        for name in ("save_every", "validate_every", "validation_samples"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; at least 1")
+        super().__post_init__()
         if self.needs_teacher and not self.taught_by:
             raise ValueError("stage 'distil' needs a teacher; name its checkpoint in taught_by")
         if self.stage == "cmae" and self.student.mode != "joint":
