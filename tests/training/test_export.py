@@ -12,6 +12,7 @@ import onnx
 import pytest
 import torch
 from ckd_networks import real_crops, tiny_config
+from exports import assert_close, graph_tensors
 
 from edge_rgbt.bundle import load_bundle
 from edge_rgbt.engine import open_engine
@@ -84,13 +85,6 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     return get
 
 
-def assert_close(differences: list[Difference]) -> None:
-    for difference in differences:
-        assert difference.maps <= 1e-4
-        assert difference.box_px <= 0.05
-        assert difference.same_cell
-
-
 @variants
 def test_bundle_answers_like_the_network_on_real_crops(name: str, exported, shared_data: Path) -> None:
     folder = exported(name)
@@ -103,14 +97,7 @@ def test_bundle_answers_like_the_network_on_real_crops(name: str, exported, shar
 def test_graph_is_what_the_contract_says(name: str, exported) -> None:
     model = onnx.load(exported(name) / "bundle" / "model.onnx")
     assert [(o.domain, o.version) for o in model.opset_import] == [("", 19)]
-    tensors = {
-        v.name: (
-            v.type.tensor_type.elem_type,
-            [d.dim_value or d.dim_param for d in v.type.tensor_type.shape.dim],
-        )
-        for v in (*model.graph.input, *model.graph.output)
-    }
-    assert tensors == {
+    assert graph_tensors(model) == {
         "template_rgb": (onnx.TensorProto.UINT8, ["N", 32, 32, 3]),
         "template_tir": (onnx.TensorProto.UINT8, ["N", 32, 32, 3]),
         "search_rgb": (onnx.TensorProto.UINT8, ["N", 64, 64, 3]),

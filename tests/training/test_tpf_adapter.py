@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from tpf_weights import adapter_state, picture
 
 from edge_rgbt.adapter.layout import BLOCKS, VARIANTS, tensor_shapes
 from training.models.tpf.adapter import FusionAdapter, adapter_macs, swap_channels, unweighted_parameters
 from training.models.tpf.vim import Vim
-from training.synthetic_tpf_weights import adapter_state, picture
 from training.synthetic_weights import layout_of
 
 SALT = "tpf-public-1/pfa"

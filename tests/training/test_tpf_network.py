@@ -9,6 +9,8 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from exports import graph_tensors
+from tpf_weights import adapter_state
 
 from edge_rgbt.adapter import read_adapter
 from edge_rgbt.bundle import DynamicTemplate, load_bundle
@@ -20,7 +22,6 @@ from training.losses.tpf import reconstruction_loss, repulsion_loss
 from training.models.tpf.auxiliary import TpfTrainingModel, patches
 from training.models.tpf.tracker import CropPair, TpfConfig, TpfNetwork, TpfTracker, normalise_unit
 from training.models.vit import VitConfig
-from training.synthetic_tpf_weights import adapter_state
 from training.synthetic_weights import layout_of, synthetic_state
 
 TABLES = ("pos_embed_z", "pos_embed_x")
@@ -157,14 +158,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_graph_starts_behind_the_adapter(exported: Path) -> None:
     model = onnx.load(exported / "bundle" / "model.onnx")
-    tensors = {
-        v.name: (
-            v.type.tensor_type.elem_type,
-            [d.dim_value or d.dim_param for d in v.type.tensor_type.shape.dim],
-        )
-        for v in (*model.graph.input, *model.graph.output)
-    }
-    assert tensors == {
+    assert graph_tensors(model) == {
         "template": (onnx.TensorProto.FLOAT, ["N", 16, 16, 3]),
         "dynamic": (onnx.TensorProto.FLOAT, ["N", 16, 16, 3]),
         "search": (onnx.TensorProto.FLOAT, ["N", 32, 32, 3]),

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from adapters import unit
 
 from benchmarks.selective_scan import measure_memory
 from training.models.tpf.scan import ScanPlan, plan_scan, scan_stepwise, selective_scan
-from training.synthetic_tpf_weights import unit
 
 TENSORS = ("u", "delta", "A", "B", "C", "D", "z", "delta_bias", "h0")
 CASES = ("one", "tiny", "plain", "state", "n8", "pfa8", "pfa16", "slow", "fast")
