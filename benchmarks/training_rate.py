@@ -21,6 +21,7 @@ import torch
 
 from edge_rgbt.machine import describe_machine
 from training.data.loader import to_batch
+from training.data.settings import DataSettings
 from training.engine.processes import Team, choose_device
 from training.engine.schedules import OptimiserSettings, make_optimiser
 from training.engine.settings import EngineSettings
@@ -31,7 +32,7 @@ from training.models.ckd import CkdTrainingModel
 from training.models.head import decode_boxes
 from training.models.vit import VitConfig
 from training.recipes.ckd import network_input, training_losses
-from training.recipes.ckd_settings import DataSettings, ModelSettings, Recipe
+from training.recipes.ckd_settings import ModelSettings, Recipe
 
 SIZES = {
     "tiny": ModelSettings(VitConfig(32, 2, 2, 2.0, 8, "conv", 32, 64, 0.0, False), 16, True),
