@@ -1,7 +1,7 @@
 """Overlap of a bundle with the truth on simulated flights unseen in training; compares tracker settings.
 
     python benchmarks/simulated_flights.py --flights 20
-    python benchmarks/simulated_flights.py --flights 20 --window 0.5 1.0 --penalty 0 0.1 --caution 0 1
+    python benchmarks/simulated_flights.py --flights 20 --window 0.5 1.0 --penalty 0 0.1
 
 The drone follows the truth, so that all settings see the same pictures. Prints, per setting, the mean overlap
 while the target is visible (over flights), its worst flight, the share of frames with an overlap above one
@@ -65,7 +65,6 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--window", type=float, nargs="+", help="window weights to compare")
     parser.add_argument("--penalty", type=float, nargs="+", help="shape penalties to compare")
     parser.add_argument("--smoothing", type=float, nargs="+", help="size smoothings to compare")
-    parser.add_argument("--caution", type=float, nargs="+", help="size cautions to compare")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the tables")
     args = parser.parse_args(argv)
     return run_reporting_errors("simulated_flights", lambda: report(args))
@@ -81,7 +80,6 @@ def report(args: argparse.Namespace) -> int:
         "window_weight": args.window,
         "shape_penalty": args.penalty,
         "size_smoothing": args.smoothing,
-        "size_caution": args.caution,
     }
     compared = {name: values for name, values in compared.items() if values}
     settings = [
@@ -156,7 +154,6 @@ def summary(setting: TrackerSettings, flights: list[Flight]) -> dict[str, float]
         "window_weight": setting.window_weight,
         "shape_penalty": setting.shape_penalty,
         "size_smoothing": setting.size_smoothing,
-        "size_caution": setting.size_caution,
         "mean_overlap": round(float(np.mean(means)), 4),
         "worst_flight": round(min(means), 4),
         "SR@0.5": round(float(np.mean(halves)), 4),

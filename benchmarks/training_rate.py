@@ -31,7 +31,8 @@ from training.losses.task import gaussian_heatmaps, task_loss
 from training.models.ckd import CkdTrainingModel
 from training.models.head import decode_boxes
 from training.models.vit import VitConfig
-from training.recipes.ckd import network_input, training_losses
+from training.recipes.batches import network_input
+from training.recipes.ckd import training_losses
 from training.recipes.ckd_settings import ModelSettings, Recipe
 
 SIZES = {

@@ -80,6 +80,23 @@ def crop_thermal(image: np.ndarray, geometry: CropGeometry) -> np.ndarray:
     return cv2.cvtColor(crop_square(image, geometry), cv2.COLOR_GRAY2RGB)
 
 
+def dim_surroundings(crop: np.ndarray, width: float, height: float, dimming: float) -> np.ndarray:
+    """The crop with everything darker that lies outside a box of width x height in its middle.
+
+    crop: uint8 `[S, S]` or `[S, S, C]`. width, height: fractions of its side. dimming: share of brightness
+    that is lost, 0..1. A square crop does not show how wide or tall its box is; this does, like the
+    foreground and background token types of LoRAT (ECCV 2024).
+    """
+    if dimming == 0.0:
+        return crop
+    size = crop.shape[0]
+    x1, y1 = (max(0, round(0.5 * size * (1.0 - length))) for length in (width, height))
+    dimmed = cv2.LUT(crop, np.rint(np.arange(256) * (1.0 - dimming)).astype(np.uint8))
+    inside = np.s_[y1 : size - y1, x1 : size - x1]
+    dimmed[inside] = crop[inside]
+    return dimmed
+
+
 def padding_mask(geometry: CropGeometry, width: int, height: int) -> np.ndarray:
     """bool `[S, S]`: True where a pixel of the crop takes any weight from outside the picture."""
     x1, y1, x2, y2 = geometry.inside(width, height)

@@ -22,21 +22,22 @@ _DTYPES = ("uint8", "float16", "float32")
 
 @dataclass(frozen=True, slots=True)
 class TrackerSettings:
-    """How the tracker reads the network's maps.
+    """How the tracker shows the network its target and reads the network's maps.
 
+    template_dimming: share of brightness that a template loses outside the target's box, to tell the network
+    how far the target reaches; 0 shows it as it is. The network was trained with it: not to be tuned.
     window_weight: response = score * (1 - w + w * window); 1 multiplies the window on in full.
     shape_penalty: how strongly cells lose whose box changes its scale or aspect (`imageops.shape_prior`).
     size_smoothing: new size = (1 - s) * predicted + s * previous; 0 takes the prediction as it is.
-    size_caution: the prediction's share (1 - s) is multiplied with score ** c; 0 ignores the score.
     clip_margin_px: at least this much of the box stays inside the picture.
     lost_frames: so many scores in a row under `lost_threshold` mean LOST.
     found_frames: so many at or above it mean TRACKING again.
     """
 
+    template_dimming: float = 0.0
     window_weight: float = 1.0
     shape_penalty: float = 0.0
     size_smoothing: float = 0.0
-    size_caution: float = 0.0
     clip_margin_px: float = 10.0
     lost_frames: int = 5
     found_frames: int = 2
@@ -170,10 +171,10 @@ def _read(r: _Reader) -> Manifest:
 
 
 _TRACKER_LIMITS = {
+    "template_dimming": (float, 0.0, 1.0),
     "window_weight": (float, 0.0, 1.0),
     "shape_penalty": (float, 0.0, 10.0),
     "size_smoothing": (float, 0.0, 0.99),
-    "size_caution": (float, 0.0, 10.0),
     "clip_margin_px": (float, 1.0, 1000.0),
     "lost_frames": (int, 1, 10_000),
     "found_frames": (int, 1, 10_000),

@@ -11,6 +11,7 @@ from edge_rgbt.imageops import (
     crop_square,
     crop_thermal,
     decode_peak,
+    dim_surroundings,
     hann_window,
     padding_mask,
     picture_box,
@@ -178,3 +179,19 @@ def test_prior_moves_the_peak_to_a_cell_whose_box_fits():
 
 def test_clipping_in_a_one_pixel_picture_stays_inside_it():
     assert clip_box((-50.0, 3.0, 4.0, 500.0), 1, 1).as_tuple() == (0.0, 0.0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize("channels", [(), (3,)])
+def test_dimming_leaves_the_box_in_the_middle_and_darkens_the_rest(channels):
+    crop = np.full((64, 64, *channels), 200, np.uint8)
+    dimmed = dim_surroundings(crop, width=0.25, height=0.5, dimming=0.5)
+    inside = np.zeros((64, 64), bool)
+    inside[16:48, 24:40] = True
+    assert (dimmed[inside] == 200).all()
+    assert (dimmed[~inside] == 100).all()
+    assert (crop == 200).all()
+
+
+def test_a_box_larger_than_the_crop_is_not_dimmed():
+    crop = np.full((8, 8), 90, np.uint8)
+    assert (dim_surroundings(crop, 1.5, 1.0, 0.5) == 90).all()

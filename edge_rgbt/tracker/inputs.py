@@ -13,7 +13,7 @@ import numpy as np
 
 from edge_rgbt.adapter.base import Adapter
 from edge_rgbt.errors import EdgeRgbtError
-from edge_rgbt.imageops import CropGeometry, crop_geometry, crop_square, crop_thermal
+from edge_rgbt.imageops import CropGeometry, crop_geometry, crop_square, crop_thermal, dim_surroundings
 from edge_rgbt.manifest import Manifest
 from edge_rgbt.types import Box, FramePair, StageTiming
 
@@ -61,7 +61,11 @@ class Inputs(ABC):
 
     def _template(self, pair: FramePair, box: Box) -> Crops:
         m = self.manifest
-        return Crops.cut(pair, crop_geometry(box, m.template_factor, m.template_size))
+        geometry = crop_geometry(box, m.template_factor, m.template_size)
+        crops = Crops.cut(pair, geometry)
+        extent = box.w / geometry.side, box.h / geometry.side
+        dimming = m.tracker.template_dimming
+        return Crops(*(dim_surroundings(crop[0], *extent, dimming)[None] for crop in (crops.rgb, crops.tir)))
 
 
 class RawCrops(Inputs):

@@ -118,10 +118,9 @@ class Tracker:
         peak = decode_peak(score, size, offset, self._window, settings.window_weight, prior)
         x, y, w, h = picture_box(peak, geometry)
         confidence = float(score[peak.row, peak.col])
-        fresh = (1.0 - settings.size_smoothing) * confidence**settings.size_caution
-        if fresh < 1.0:
-            cx, cy = x + 0.5 * w, y + 0.5 * h
-            w, h = fresh * w + (1.0 - fresh) * last.w, fresh * h + (1.0 - fresh) * last.h
+        if settings.size_smoothing:
+            cx, cy, kept = x + 0.5 * w, y + 0.5 * h, settings.size_smoothing
+            w, h = (1.0 - kept) * w + kept * last.w, (1.0 - kept) * h + kept * last.h
             x, y = cx - 0.5 * w, cy - 0.5 * h
         self.score_map = score.copy()  # an engine may reuse its output memory
         clipped = clip_box((x, y, w, h), pair.rgb.width, pair.rgb.height, settings.clip_margin_px)

@@ -14,7 +14,9 @@ from worlds import overlap, path_box, square_pair
 from edge_rgbt.bundle import TrackerSettings, write_bundle
 from edge_rgbt.engine import open_engine
 from edge_rgbt.errors import EdgeRgbtError, EngineError, UsageError
+from edge_rgbt.imageops import crop_geometry
 from edge_rgbt.tracker import Tracker
+from edge_rgbt.tracker.inputs import RawCrops
 from edge_rgbt.types import Box, Frame, FramePair, Modality, TrackStatus
 
 
@@ -159,14 +161,19 @@ def test_size_smoothing_keeps_part_of_the_previous_size(bundle, engine):
     assert state.box.h == pytest.approx(0.25 * 20 + 0.75 * 10, abs=0.1)
 
 
-def test_size_caution_trusts_a_predicted_size_as_much_as_its_score(bundle, engine):
-    settings = TrackerSettings(size_caution=1.0)
-    tracker = Tracker(dataclasses.replace(bundle.manifest, tracker=settings), engine)
-    box = Box(100.0, 90.0, 40.0, 10.0)  # the graph predicts squares of 20 px
-    tracker.start(square_pair(0, box), box)
-    state = tracker.update(square_pair(1, box))
-    assert 0.05 < state.score < 0.95
-    assert state.box.w == pytest.approx(state.score * 20 + (1 - state.score) * 40, abs=0.1)
+def test_templates_are_dimmed_around_the_box_as_the_manifest_says(bundle):
+    box = Box(100.0, 90.0, 40.0, 10.0)
+    feeds = {}
+    for dimming in (0.0, 0.5):
+        inputs = RawCrops(dataclasses.replace(bundle.manifest, tracker=TrackerSettings(dimming)))
+        inputs.start(square_pair(0, box), box)
+        feeds[dimming], _ = inputs.search(square_pair(0, box), crop_geometry(box, 4.0, 32))
+    side = bundle.manifest.template_size
+    for modality in ("rgb", "tir"):
+        plain, dimmed = (feeds[dimming][f"template_{modality}"][0] for dimming in (0.0, 0.5))
+        assert (dimmed[side // 2, side // 2] == plain[side // 2, side // 2]).all()  # on the target
+        np.testing.assert_allclose(dimmed[1, side // 2], plain[1, side // 2] / 2, atol=0.5)  # above it
+        assert (feeds[0.5][f"search_{modality}"] == feeds[0.0][f"search_{modality}"]).all()
 
 
 def test_no_window_lets_the_target_jump_to_the_crop_corner(bundle, engine):

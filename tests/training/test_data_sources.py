@@ -45,7 +45,7 @@ class Flat:
     def draw(self, rng: np.random.Generator) -> TrackingSample:
         rgb, tir = np.full((32, 32, 3), self.level, np.uint8), np.full((32, 32), self.level, np.uint8)
         rng.random()
-        return TrackingSample(rgb, tir, rgb, tir, np.full(4, 0.25, np.float32))
+        return TrackingSample(rgb, tir, rgb, tir, np.full(4, 0.25, np.float32), (0.5, 0.5))
 
 
 class Never:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from edge_rgbt.types import Box
 from training.data.cutouts import find_cutouts
 from training.data.degradation import DegradationRates, degrade
 from training.data.loader import BatchStream, batch_loader, to_batch
 from training.data.samples import AlignedImages, CropSizes, RejectedSample, TrackingSample
 from training.data.sprites import Part, Pose, Sprite, paste, random_sprite
-from training.data.synthetic_motion import MotionSettings, SyntheticMotion
+from training.data.synthetic_motion import MotionSettings, SyntheticMotion, _same_part
 
 SIZES = CropSizes(template=64, search=128)
 
@@ -120,7 +121,9 @@ def test_mirroring_moves_the_target_with_the_picture():
     search[:, 10:20] = 255
     blank = np.zeros((64, 64), np.uint8)
     target = np.array([10 / 128, 0.2, 10 / 128, 0.3], np.float32)
-    sample = TrackingSample(np.zeros((64, 64, 3), np.uint8), blank, search, search[:, :, 0].copy(), target)
+    sample = TrackingSample(
+        np.zeros((64, 64, 3), np.uint8), blank, search, search[:, :, 0].copy(), target, (0.5, 0.5)
+    )
     only_mirror = DegradationRates(*[0.0] * 7, mirror=1.0)
     mirrored = degrade(sample, only_mirror, np.random.default_rng(0))
     bright = np.flatnonzero(mirrored.search_rgb[64, :, 0] > 127)
@@ -157,3 +160,25 @@ def test_thermal_crops_reach_the_network_with_three_equal_channels(bank):
     batch = to_batch(next(iter(batch_loader(stream, 0, 1, workers=0))))
     assert batch.search_tir.shape == (2, 3, 128, 128)
     assert (batch.search_tir[:, 0] == batch.search_tir[:, 2]).all()
+
+
+def test_a_part_is_the_same_part_in_template_and_search():
+    boxes = (Box(0, 0, 40, 80), Box(100, 50, 80, 120))
+    for seed in range(20):
+        first, second = _same_part(boxes, 0.5, np.random.default_rng(seed))
+        shares = [
+            ((part.x - b.x) / b.w, (part.y - b.y) / b.h, part.w / b.w, part.h / b.h)
+            for part, b in zip((first, second), boxes, strict=True)
+        ]
+        assert shares[0] == pytest.approx(shares[1])
+        assert 0.25 <= shares[0][2] * shares[0][3] <= 0.9
+
+
+def test_templates_are_dimmed_after_everything_else(bank):
+    plain = BatchStream([(SyntheticMotion(bank, SIZES), 1.0)], 4, seed=0)
+    dimmed = BatchStream([(SyntheticMotion(bank, SIZES), 1.0)], 4, seed=0, template_dimming=0.5)
+    for name in ("template_rgb", "template_tir"):
+        a, b = plain[0][name], dimmed[0][name]
+        np.testing.assert_allclose(b[:, 0], a[:, 0] / 2, atol=0.5)
+        assert (b[:, 32, 32] == a[:, 32, 32]).all()
+    assert (plain[0]["search_rgb"] == dimmed[0]["search_rgb"]).all()

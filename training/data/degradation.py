@@ -48,7 +48,11 @@ def degrade(sample: TrackingSample, rates: DegradationRates, rng: np.random.Gene
     z_rgb, x_rgb, z_tir, x_tir = (_soften(i, rates, rng) for i in (z_rgb, x_rgb, z_tir, x_tir))
     if d_rgb is not None and d_tir is not None:
         d_rgb, d_tir = (_soften(_relight(i, rng, 0.75, 1.25, 12), rates, rng) for i in (d_rgb, d_tir))
-    degraded = TrackingSample(z_rgb, z_tir, x_rgb, x_tir, sample.target, d_rgb, d_tir)
+    degraded = replace(
+        sample,
+        template_rgb=z_rgb, template_tir=z_tir, search_rgb=x_rgb, search_tir=x_tir,
+        dynamic_rgb=d_rgb, dynamic_tir=d_tir,
+    )  # fmt: skip
     return _mirrored(degraded) if rng.random() < rates.mirror else degraded
 
 

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from edge_rgbt.errors import EdgeRgbtError
 from training.data.augmentation import Augmentation, Drawn, StrongAugmentation
 from training.data.degradation import DegradationRates
-from training.data.samples import CROPS, RejectedSample, TrackingSample
+from training.data.samples import CROPS, RejectedSample, TrackingSample, dim_templates
 
 MAX_DRAWS = 50  # a source that fails this often in a row is broken, not unlucky
 
@@ -53,6 +53,7 @@ class BatchStream(Dataset):
 
     rates: of the strong augmentation, which is the default. augmentation: takes its place.
     dynamic: hand over a second template; samples without one repeat the first.
+    template_dimming: as in the manifest of the bundle that will be exported.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class BatchStream(Dataset):
         rates: DegradationRates | None = None,
         augmentation: Augmentation | None = None,
         dynamic: bool = False,
+        template_dimming: float = 0.0,
     ):
         if not sources or sum(weight for _, weight in sources) <= 0:
             raise ValueError("a batch stream needs at least one source with a weight above 0")
@@ -73,6 +75,7 @@ class BatchStream(Dataset):
         self.seed = seed
         self.augmentation = augmentation or StrongAugmentation(rates)
         self.dynamic = dynamic
+        self.template_dimming = template_dimming
         self.slots = range(batch_size)
 
     def share(self, process: int, processes: int) -> BatchStream:
@@ -101,7 +104,8 @@ class BatchStream(Dataset):
         for _ in range(MAX_DRAWS):
             source = self.sources[rng.choice(len(self.sources), p=self.probabilities)]
             try:
-                return self.augmentation.apply(source.draw(rng), rng)
+                sample = self.augmentation.apply(source.draw(rng), rng)
+                return dim_templates(sample, self.template_dimming)
             except RejectedSample as rejected:
                 reason = str(rejected)
         raise EdgeRgbtError(

@@ -24,6 +24,7 @@ from training.data.samples import (
     TrackingSample,
     UncutSample,
     box_in_crop,
+    extent_in_crop,
     jittered_box,
 )
 
@@ -98,12 +99,14 @@ def cut_as_published(sample: UncutSample, dice: Dice, rates: PublishedRates | No
         target[0] = 1 - (target[0] + target[2])
     z = _cut(template.images, template.box, sizes.template_factor, sizes.template, dice.own_mirrors[0])
     x = _cut(search.images, around, sizes.search_factor, sizes.search, dice.own_mirrors[1])
-    cut = TrackingSample(z.rgb, z.tir, x.rgb, x.tir, target, gains=dice.gains)
+    extent = extent_in_crop(template.box, sizes.template_factor)
+    cut = TrackingSample(z.rgb, z.tir, x.rgb, x.tir, target, extent, gains=dice.gains)
     if sample.dynamic is None:
         return cut
     later = _jointly(sample.dynamic, dice)
     d = _cut(later.images, later.box, sizes.template_factor, sizes.template, dice.own_mirrors[2])
-    return replace(cut, dynamic_rgb=d.rgb, dynamic_tir=d.tir)
+    extent = extent_in_crop(later.box, sizes.template_factor)
+    return replace(cut, dynamic_rgb=d.rgb, dynamic_tir=d.tir, dynamic_extent=extent)
 
 
 def vary_crops(sample: TrackingSample, dice: Dice) -> TrackingSample:

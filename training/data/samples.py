@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from edge_rgbt.imageops import crop_geometry, crop_square
+from edge_rgbt.imageops import crop_geometry, crop_square, dim_surroundings
 from edge_rgbt.types import Box
 
 SEARCH_SIZE_JITTER = 0.25
@@ -30,12 +30,13 @@ class AlignedImages:
 
 @dataclass(frozen=True, slots=True)
 class CropSizes:
-    """Sides of the crops in pixels and their area factors."""
+    """Sides of the crops in pixels, their area factors, and how much the search crop's size varies."""
 
     template: int
     search: int
     template_factor: float = 2.0
     search_factor: float = 4.0
+    size_jitter: float = SEARCH_SIZE_JITTER
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,6 +45,7 @@ class TrackingSample:
 
     target: xywh in the search crop as fractions of the search crop, float32.
     dynamic_rgb, dynamic_tir: a later template, for trackers that use one.
+    template_extent, dynamic_extent: width and height of the target in its template, as fractions of the crop.
     gains: brightness factors of template, search and dynamic template, applied to the batch in float.
     """
 
@@ -52,8 +54,10 @@ class TrackingSample:
     search_rgb: np.ndarray
     search_tir: np.ndarray
     target: np.ndarray
+    template_extent: tuple[float, float]
     dynamic_rgb: np.ndarray | None = None
     dynamic_tir: np.ndarray | None = None
+    dynamic_extent: tuple[float, float] | None = None
     gains: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
 
@@ -105,6 +109,23 @@ def box_in_crop(box: Box, around: Box, crop_size: int, factor: float) -> np.ndar
     return np.array([cx - w / 2, cy - h / 2, w, h], dtype=np.float32) / np.float32(crop_size)
 
 
+def extent_in_crop(box: Box, factor: float) -> tuple[float, float]:
+    """Width and height of a box as fractions of the square that is cut around it."""
+    side = math.ceil(math.sqrt(box.w * box.h) * factor)
+    return box.w / side, box.h / side
+
+
+def dim_templates(sample: TrackingSample, dimming: float) -> TrackingSample:
+    """The sample as a tracker with this `template_dimming` shows it to its network."""
+    crops = {}
+    for name, extent in (("template", sample.template_extent), ("dynamic", sample.dynamic_extent)):
+        for modality in ("rgb", "tir"):
+            crop = getattr(sample, f"{name}_{modality}")
+            if crop is not None and extent is not None:
+                crops[f"{name}_{modality}"] = dim_surroundings(crop, *extent, dimming)
+    return replace(sample, **crops)
+
+
 def cut_sample(
     template: AlignedImages,
     template_box: Box,
@@ -112,7 +133,6 @@ def cut_sample(
     search_box: Box,
     sizes: CropSizes,
     rng: np.random.Generator,
-    size_jitter: float = SEARCH_SIZE_JITTER,
     centre_jitter: float = SEARCH_CENTRE_JITTER,
     tir_shift_px: tuple[float, float] = (0.0, 0.0),
     dynamic: Moment | None = None,
@@ -122,17 +142,20 @@ def cut_sample(
     tir_shift_px: moves the thermal pictures against the RGB ones, in pixels of the frame.
     dynamic: where a second template is cut, if one is.
     """
-    around = jittered_box(search_box, rng.standard_normal(2), rng.random(2), size_jitter, centre_jitter)
+    around = jittered_box(search_box, rng.standard_normal(2), rng.random(2), sizes.size_jitter, centre_jitter)
     target = box_in_crop(search_box, around, sizes.search, sizes.search_factor)
     centre = target[:2] + target[2:] / 2
     if not ((centre > 0) & (centre < 1)).all():
         raise RejectedSample("target centre lies outside the search crop")
     z_rgb, z_tir = _cut(template, template_box, sizes.template_factor, sizes.template, tir_shift_px)
     x_rgb, x_tir = _cut(search, around, sizes.search_factor, sizes.search, tir_shift_px)
+    extent = extent_in_crop(template_box, sizes.template_factor)
+    cut = TrackingSample(z_rgb, z_tir, x_rgb, x_tir, target, extent)
     if dynamic is None:
-        return TrackingSample(z_rgb, z_tir, x_rgb, x_tir, target)
+        return cut
     d_rgb, d_tir = _cut(dynamic.images, dynamic.box, sizes.template_factor, sizes.template, tir_shift_px)
-    return TrackingSample(z_rgb, z_tir, x_rgb, x_tir, target, d_rgb, d_tir)
+    extent = extent_in_crop(dynamic.box, sizes.template_factor)
+    return replace(cut, dynamic_rgb=d_rgb, dynamic_tir=d_tir, dynamic_extent=extent)
 
 
 def _cut(

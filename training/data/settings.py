@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from edge_rgbt.replay.layouts import IMAGE_LAYOUTS
+from training.data.samples import SEARCH_SIZE_JITTER
 from training.data.synthetic_motion import MotionSettings
 
 
@@ -47,6 +48,8 @@ class DataSettings:
     flights: a folder written by `python -m training flights`.
     sources: tracking datasets, one table each.
     augmentation: `strong` for training from little data, `published` as CKD and OSTrack were trained.
+    search_size_jitter: spread of the search crop's size, sigma of a log-normal (strong augmentation).
+    template_dimming: brightness that templates lose outside the target's box; goes into the manifest.
     dynamic_template: also draw a frame between template and search frame (TPF).
     held_out: every so many-th picture, flight and sequence validates. workers: loader processes.
     """
@@ -58,6 +61,8 @@ class DataSettings:
     flights_weight: float = 1.0
     sources: dict[str, SourceSettings] = field(default_factory=dict)
     augmentation: Literal["strong", "published"] = "strong"
+    search_size_jitter: float = SEARCH_SIZE_JITTER
+    template_dimming: float = 0.0
     dynamic_template: bool = False
     held_out: int = 24
     workers: int = 1
@@ -65,5 +70,9 @@ class DataSettings:
     def __post_init__(self) -> None:
         if self.held_out < 2:
             raise ValueError(f"held_out is {self.held_out}; at least 2, or nothing is left to train on")
+        if not 0 <= self.template_dimming <= 1:
+            raise ValueError(f"template_dimming is {self.template_dimming}, expected 0 to 1")
+        if not 0 <= self.search_size_jitter <= 2:
+            raise ValueError(f"search_size_jitter is {self.search_size_jitter}, expected 0 to 2")
         if self.workers < 0:
             raise ValueError(f"workers is {self.workers}; 0 loads in the training process itself")

@@ -65,14 +65,25 @@ def open_sources(data: DataSettings, sizes: CropSizes) -> OpenedSources:
 
 def training_stream(opened: OpenedSources, data: DataSettings, batch: int, seed: int) -> BatchStream:
     """Batches to train on, augmented as the recipe says."""
-    augmentation = choose_augmentation(data.augmentation)
-    return BatchStream(opened.training, batch, seed, augmentation=augmentation, dynamic=data.dynamic_template)
+    return _stream(opened.training, data, batch, seed, validating=False)
 
 
 def validation_stream(opened: OpenedSources, data: DataSettings, batch: int, seed: int) -> BatchStream:
     """Batches of held-out samples."""
-    augmentation = choose_augmentation(data.augmentation, validating=True)
-    return BatchStream(opened.held_out, batch, seed, augmentation=augmentation, dynamic=data.dynamic_template)
+    return _stream(opened.held_out, data, batch, seed, validating=True)
+
+
+def _stream(
+    sources: WeightedSources, data: DataSettings, batch: int, seed: int, validating: bool
+) -> BatchStream:
+    return BatchStream(
+        sources,
+        batch,
+        seed,
+        augmentation=choose_augmentation(data.augmentation, validating),
+        dynamic=data.dynamic_template,
+        template_dimming=data.template_dimming,
+    )
 
 
 def _open_tracks(

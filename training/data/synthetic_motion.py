@@ -22,12 +22,15 @@ class MotionSettings:
     """Ranges of what happens between template and search frame; sizes are relative to the target.
 
     twin_distractor, twin_occluder: share of look-alikes. distractor_reach: distance from centre to centre.
+    part_target: share of pasted targets of which only a part is followed, as half-hidden things are boxed.
     """
 
     target_size_px: tuple[float, float] = (11.0, 56.0)
     natural_target: float = 0.25
     natural_cutout: float = 0.6  # of the natural targets; the others are busy places of any shape
     cutout: float = 0.5
+    part_target: float = 0.0
+    least_part: float = 0.5  # of the whole, per axis
     max_distractors: int = 3
     twin_distractor: float = 0.5
     distractor_reach: tuple[float, float] = (1.1, 2.8)
@@ -67,6 +70,8 @@ class SyntheticMotion:
             boxes = _moved_boxes(self._busy_place(template, side, rng), move)
         else:
             boxes = self._pasted_boxes(template, search, side, misalignment, rng)
+            if rng.random() < self.settings.part_target:
+                boxes = _same_part(boxes, self.settings.least_part, rng)
         return cut_sample(template, boxes[0], search, boxes[1], self.sizes, rng)
 
     def _view(self, canvas: int, rng: np.random.Generator) -> View:
@@ -202,6 +207,19 @@ def _moved_boxes(box: Box, move: np.ndarray) -> tuple[Box, Box]:
     cx, cy = map(float, move[:, :2] @ np.array([box.cx, box.cy]) + move[:, 2])
     w, h = box.w * scale, box.h * scale
     return box, Box(cx - w / 2, cy - h / 2, w, h)
+
+
+def _same_part(boxes: tuple[Box, Box], least: float, rng: np.random.Generator) -> tuple[Box, Box]:
+    """The same part of both boxes: one end cut off along one axis, at times along both."""
+    first_axis, both = rng.integers(2), rng.random() < 0.3
+    spans = [(0.0, 1.0), (0.0, 1.0)]
+    for axis in (0, 1) if both else (first_axis,):
+        share = rng.uniform(least, 0.9)
+        start = 0.0 if rng.random() < 0.5 else 1.0 - share
+        spans[axis] = (start, share)
+    (x, w), (y, h) = spans
+    first, second = (Box(b.x + x * b.w, b.y + y * b.h, w * b.w, h * b.h) for b in boxes)
+    return first, second
 
 
 def _random_shift(limit: float, rng: np.random.Generator) -> np.ndarray:

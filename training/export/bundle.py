@@ -91,7 +91,7 @@ def _manifest(loaded: Exportable, half: bool, details: Mapping[str, Any]) -> Man
     }
     stated = dict(details)
     provenance |= stated.pop("provenance", {})
-    settings = stated.pop("tracker", {})
+    settings = {"template_dimming": _trained_dimming(trained), **stated.pop("tracker", {})}
     fields = {
         "name": loaded.name,
         "version": "0",
@@ -117,6 +117,12 @@ def _manifest(loaded: Exportable, half: bool, details: Mapping[str, Any]) -> Man
         tracker=_tracker_settings(settings),
         **fields,
     )
+
+
+def _trained_dimming(recipe: Any) -> float:
+    """What the templates lost in training, which the tracker must repeat; nothing outside our own recipes."""
+    data = recipe.get("data") if isinstance(recipe, Mapping) else None
+    return float(data.get("template_dimming", 0.0)) if isinstance(data, Mapping) else 0.0
 
 
 def _tracker_settings(values: Any) -> TrackerSettings:

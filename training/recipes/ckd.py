@@ -12,55 +12,34 @@ are frozen and the heads learn under token elimination: the second published pha
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
 import cv2
-import numpy as np
 import torch
 from torch import Tensor
 
 from edge_rgbt.errors import UsageError
-from edge_rgbt.machine import describe_machine
-from training.data.loader import Batch, BatchStream, batch_loader, to_batch
-from training.data.samples import CropSizes
-from training.data.sources import open_sources, training_stream, validation_stream
-from training.engine.modality_gap import modality_gap
-from training.engine.pictures import draw_crops
+from training.data.loader import Batch, batch_loader, to_batch
+from training.data.sources import open_sources, training_stream
+from training.engine.keeper import Keeper, Verdict
 from training.engine.processes import Team, open_team
 from training.engine.random_states import batch_generator, seed_everything
-from training.engine.run_state import prepare_folder, read_run, restore_run, save_run
+from training.engine.run_state import prepare_folder, read_run, restore_run
 from training.engine.schedules import make_optimiser, rate_at, set_rate
 from training.engine.stepping import Arrays, MovingAverage, Stepper, whole
-from training.engine.watch import Watch, require_finite
+from training.engine.validation import Seen, crop_sizes, judge_boxes, validation_batches
+from training.engine.watch import require_finite
 from training.losses.ckd import content_loss, feature_loss, style_loss
-from training.losses.task import (
-    corners_from_cxcywh,
-    corners_from_xywh,
-    gaussian_heatmaps,
-    overlap_terms,
-    task_loss,
-)
+from training.losses.task import task_loss
 from training.models.branches import run_branches
-from training.models.ckd import (
-    PIXEL_MEAN,
-    PIXEL_STD,
-    CkdTracker,
-    CkdTrainingModel,
-    TrainingOutput,
-)
+from training.models.ckd import CkdTracker, CkdTrainingModel, TrainingOutput
 from training.models.elimination import keep_rate
 from training.models.head import HeadOutput, decode_boxes
+from training.recipes.batches import network_input, with_heatmaps
 from training.recipes.ckd_settings import DistillationSettings, Recipe
 from training.recipes.ckd_start import choose_trained, couple, start_model
 from training.recipes.settings import load_settings
-
-VALIDATION_SEED = 1_000_003  # far from any training seed; the pictures it draws from are held out too
-VALIDATION_BATCH = 32
-VALIDATION_IN_MEMORY = 1024  # more samples than this are drawn afresh each time
-GAP_SAMPLES = 512  # the modality gap compares every pair of them
 
 
 def run(recipe_file: str, resume: bool, overrides: list[str]) -> int:
@@ -73,26 +52,25 @@ def run(recipe_file: str, resume: bool, overrides: list[str]) -> int:
 
 def train(recipe: Recipe, team: Team, resume: bool) -> None:
     """One whole run on this process's part of the team."""
-    out, settings = Path(recipe.out), recipe.optimiser
+    out, settings, vit = Path(recipe.out), recipe.optimiser, recipe.model.vit
     newest = prepare_folder(out, resume)
     cv2.setNumThreads(1)  # pictures are small, and OpenCV's threads do not survive the fork of loader workers
     seed_everything(recipe.seed)  # all processes start from the same weights
-    sizes = CropSizes(recipe.model.vit.template_size, recipe.model.vit.search_size)
-    opened = open_sources(recipe.data, sizes)
+    opened = open_sources(recipe.data, crop_sizes(recipe, vit.template_size, vit.search_size))
     try:
         stream = training_stream(opened, recipe.data, settings.batch, recipe.seed).share(team.rank, team.size)
     except ValueError as error:
         raise UsageError(f"optimiser.batch: {error}") from error
-    held_out = validation_stream(opened, recipe.data, validation_size(recipe), VALIDATION_SEED)
-    validation = validation_batches(held_out, recipe, team)
+    held_out = validation_batches(opened, recipe, team)
 
     model = start_model(recipe)
     averaged = CkdTracker(recipe.model.config())
     average = MovingAverage(averaged, settings.average)
     average.follow(model, step=0)
     averaged.to(team.device)
+    config = averaged.config.to_dict()
     step, best = 0, -math.inf
-    state = read_run(newest, "ckd", averaged.config.to_dict()) if newest else None
+    state = read_run(newest, "ckd", config) if newest else None
     if state:
         step, best = state["step"], state.get("best", best)
         if step > recipe.distillation.start and not isinstance(model, CkdTrainingModel):
@@ -105,13 +83,17 @@ def train(recipe: Recipe, team: Team, resume: bool) -> None:
         averaged.load_state_dict(state["net"])
         state = None  # gigabytes that the run does not need
 
-    watch = Watch(out, team, recipe.engine, step, settings.total_steps, settings.batch)
+    def judge(stepper: Stepper) -> Verdict:
+        return judge_boxes(partial(look, averaged), held_out, stepper, recipe)
+
+    keeper = Keeper(recipe, team, average, judge, family="ckd", config=config, first=step, best=best)
     for arrays in batch_loader(stream, step, settings.total_steps, recipe.data.workers):
         if step == recipe.distillation.start and not isinstance(stepper.model, CkdTrainingModel):
             students = {key: whole(value) for key, value in stepper.model.state_dict().items()}
             stepper, optimiser = assemble(couple(students, recipe.model.config()), team, recipe)
         set_rate(optimiser, rate_at(step, settings))
-        arrays, centres = with_targets(arrays, step, stream.slots, recipe, stepper)
+        arrays, centres = with_heatmaps(arrays, vit.search_side, stepper)
+        arrays = with_masks(arrays, step, stream.slots, recipe)
         keep_ratio = keep_ratio_at(step, recipe)
         parts = stepper.gradients(
             arrays, partial(training_losses, stepper, recipe, centres=centres, keep_ratio=keep_ratio)
@@ -119,27 +101,8 @@ def train(recipe: Recipe, team: Team, resume: bool) -> None:
         require_finite(parts, arrays, out, step, team)
         gradient_norm = stepper.update(optimiser, settings.clip_norm)
         step += 1
-        last = step == settings.total_steps
-        validating = step % recipe.validate_every == 0 or last
-        saving = step % recipe.save_every == 0 or last
-        if settings.average or validating or saving:
-            average.follow(stepper.model, step)
-        watch.step(step, parts, gradient_norm=gradient_norm, rate=optimiser.param_groups[0]["lr"])
-        is_best = False
-        if validating:
-            scores, picture = validate(averaged, validation, stepper, recipe)
-            is_best = scores["iou"] > best
-            best = max(best, scores["iou"])
-            watch.validation(step, scores, picture)
-        if saving or is_best:
-            save_run(
-                out, step, stepper, optimiser, averaged.state_dict(),
-                keep_last=recipe.engine.keep_last, is_best=is_best, family="ckd", best=best,
-                config=averaged.config.to_dict(), recipe=asdict(recipe), machine=describe_machine(),
-            )  # fmt: skip
-    summary = watch.finish(asdict(recipe))
-    if summary and summary["validation"]:
-        print(f"{out / 'last.pt'}: {step} steps, validation {summary['validation'][-1]}")
+        keeper.after(step, stepper, optimiser, parts, gradient_norm)
+    keeper.finish()
 
 
 def assemble(model: CkdTracker, team: Team, recipe: Recipe) -> tuple[Stepper, torch.optim.AdamW]:
@@ -148,24 +111,17 @@ def assemble(model: CkdTracker, team: Team, recipe: Recipe) -> tuple[Stepper, to
     return stepper, make_optimiser(stepper.model, recipe.optimiser, recipe.rate_factors.by_name())
 
 
-def with_targets(
-    arrays: Arrays, step: int, slots: range, recipe: Recipe, stepper: Stepper
-) -> tuple[Arrays, float]:
-    """Adds heat maps and masks to this process's share of a batch; and what the focal loss divides by.
+def with_masks(arrays: Arrays, step: int, slots: range, recipe: Recipe) -> Arrays:
+    """Adds the masks of this process's share of a batch, once the students are masked.
 
-    Masks are drawn for the whole batch, so that they are the same however many processes share it. The focal
-    loss counts centres over the whole batch for the same reason.
+    They are drawn for the whole batch, so that they are the same however many processes share it.
     """
     side, distillation = recipe.model.vit.search_side, recipe.distillation
-    heatmap = torch.from_numpy(gaussian_heatmaps(arrays["target"].numpy(), side))[:, None]
-    arrays = {**arrays, "heatmap": heatmap}
-    if step >= distillation.start and distillation.masked_share:
-        dice = batch_generator(recipe.seed, step)
-        keep = draw_masks(distillation, recipe.optimiser.batch, side * side, dice)
-        arrays["mask_keep"] = keep[slots.start : slots.stop]
-    shares = stepper.team.size * stepper.parts_of(len(heatmap))
-    centres = float(stepper.team.total((heatmap == 1).sum()))
-    return arrays, max(centres, 1.0) / shares
+    if step < distillation.start or not distillation.masked_share:
+        return arrays
+    dice = batch_generator(recipe.seed, step)
+    keep = draw_masks(distillation, recipe.optimiser.batch, side * side, dice)
+    return {**arrays, "mask_keep": keep[slots.start : slots.stop]}
 
 
 def draw_masks(settings: DistillationSettings, batch: int, tokens: int, dice: torch.Generator) -> Tensor:
@@ -249,61 +205,11 @@ def coupled_losses(
     return named | parts
 
 
-def network_input(batch: Batch) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """Normalised (RGB, thermal) templates and searches."""
-    device = batch.target.device
-    mean = torch.tensor(PIXEL_MEAN, device=device).view(1, 3, 1, 1) * 255
-    std = torch.tensor(PIXEL_STD, device=device).view(1, 3, 1, 1) * 255
-    z_rgb, z_tir, x_rgb, x_tir = (
-        (crops - mean) / std
-        for crops in (batch.template_rgb, batch.template_tir, batch.search_rgb, batch.search_tir)
-    )
-    return (z_rgb, z_tir), (x_rgb, x_tir)
-
-
-def validation_size(recipe: Recipe) -> int:
-    """Samples of one validation batch."""
-    return min(VALIDATION_BATCH, recipe.validation_samples)
-
-
-def validation_batches(stream: BatchStream, recipe: Recipe, team: Team) -> Iterable[Arrays]:
-    """This process's share of the fixed validation batches, every `size`-th of them."""
-    count = math.ceil(recipe.validation_samples / stream.batch_size)
-    if recipe.validation_samples <= VALIDATION_IN_MEMORY:
-        numbers = range(team.rank, count, team.size)
-        return [{k: torch.from_numpy(v) for k, v in stream[i].items()} for i in numbers]
-    first = team.rank * count // team.size
-    return batch_loader(stream, first, (team.rank + 1) * count // team.size, recipe.data.workers)
-
-
-@torch.no_grad()
-def validate(
-    model: CkdTracker, batches: Iterable[Arrays], stepper: Stepper, recipe: Recipe
-) -> tuple[dict[str, float], np.ndarray | None]:
-    """Mean overlap of the decoded boxes with the truth, share of samples above one half, gap between the
-    students' features; and a picture of the first crops. Every process must call it."""
-    team, picture = stepper.team, None
-    overlaps: list[Tensor] = []
-    features: list[Tensor] = []
-    for arrays in batches:
-        batch = to_batch({key: value.to(team.device) for key, value in arrays.items()})
-        templates, searches = network_input(batch)
-        with stepper.autocast():
-            streams = model.student_streams(templates, searches)
-            run_branches(streams, model.config.elimination)
-            tokens = model.fuse(streams)  # [B, Nz + Nx, 2C]
-            output = model.box_head(model.search_map(tokens))
-        boxes = decode_boxes(output)
-        overlaps.append(overlap_terms(corners_from_cxcywh(boxes), corners_from_xywh(batch.target))[0].cpu())
-        if len(features) * len(boxes) < GAP_SAMPLES // team.size:
-            features.append(tokens[:, recipe.model.vit.template_tokens :].mean(dim=1).float().cpu())
-        if picture is None and team.leads and recipe.engine.pictures:
-            shown = slice(0, recipe.engine.pictures)
-            columns = [arrays[name][shown].numpy() for name in ("search_rgb", "search_tir")]
-            picture = draw_crops(columns, arrays["target"][shown].numpy(), boxes[shown].float().cpu().numpy())
-    every = torch.cat([part for parts in team.gather(overlaps) for part in parts])
-    pooled = torch.cat([part for parts in team.gather(features) for part in parts])  # [n, 2C]
-    rgb, tir = pooled.chunk(2, dim=1)
-    gap = modality_gap(rgb, tir) if team.leads else 0.0
-    scores = {"iou": every.mean().item(), "above_half": (every > 0.5).double().mean().item()}
-    return scores | {"modality_gap": gap}, picture
+def look(model: CkdTracker, batch: Batch) -> Seen:
+    """A batch through the students, as the exported bundle will see it."""
+    streams = model.student_streams(*network_input(batch))
+    run_branches(streams, model.config.elimination)
+    tokens = model.fuse(streams)  # [B, Nz + Nx, 2C]
+    output = model.box_head(model.search_map(tokens))
+    rgb, tir = tokens[:, model.config.vit.template_tokens :].mean(dim=1).chunk(2, dim=1)
+    return Seen(decode_boxes(output), rgb, tir)

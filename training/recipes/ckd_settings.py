@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from training.engine.run_settings import RunSettings
 from training.models.ckd import CkdConfig
 from training.models.elimination import EliminationConfig
 from training.models.vit import VitConfig
-from training.recipes.run_settings import RunSettings
 
 
 @dataclass(frozen=True)

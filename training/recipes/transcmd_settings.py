@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from training.engine.run_settings import RunSettings
 from training.losses.transcmd import DistillationWeights
 from training.models.transcmd.masked import MaskRates
 from training.models.transcmd.student import TransCmdConfig
 from training.models.transcmd.teacher import TransCmdTeacherConfig
 from training.models.vit import VitConfig
-from training.recipes.run_settings import RunSettings
 
 Stage = Literal["teacher", "cmae", "distil"]
 PARTS = ("features", "paths", "cmae")
