@@ -1,7 +1,8 @@
 """Overlap of a bundle with the truth on simulated flights unseen in training; compares tracker settings.
 
     python benchmarks/simulated_flights.py --flights 20
-    python benchmarks/simulated_flights.py --flights 20 --window 0.5 1.0 --penalty 0 0.1
+    python benchmarks/simulated_flights.py --flights 20 --window 0.5 1.0 --penalty 0 2
+    python benchmarks/simulated_flights.py --flights 20 --target person --size-rate 0 0.3
 
 The drone follows the truth, so that all settings see the same pictures. Prints, per setting, the mean overlap
 while the target is visible (over flights), its worst flight, the share of frames with an overlap above one
@@ -62,8 +63,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
     parser.add_argument("--seconds", type=float, default=12.0)
     parser.add_argument("--rate-hz", type=float, default=30.0)
+    parser.add_argument("--target", help="kind of target in every flight, such as person; drawn if left out")
     parser.add_argument("--window", type=float, nargs="+", help="window weights to compare")
     parser.add_argument("--penalty", type=float, nargs="+", help="shape penalties to compare")
+    parser.add_argument("--size-rate", type=float, nargs="+", help="rates of the size memory to compare")
+    parser.add_argument("--band", type=float, nargs="+", help="bands of the size memory to compare")
     parser.add_argument("--smoothing", type=float, nargs="+", help="size smoothings to compare")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the tables")
     args = parser.parse_args(argv)
@@ -79,6 +83,8 @@ def report(args: argparse.Namespace) -> int:
     compared = {
         "window_weight": args.window,
         "shape_penalty": args.penalty,
+        "size_rate_per_s": args.size_rate,
+        "size_band": args.band,
         "size_smoothing": args.smoothing,
     }
     compared = {name: values for name, values in compared.items() if values}
@@ -89,7 +95,7 @@ def report(args: argparse.Namespace) -> int:
     results: list[list[Flight]] = [[] for _ in settings]
     seeds = range(args.first_seed, args.first_seed + args.flights)
     for seed in tqdm(seeds, desc="flights", unit="flight"):
-        scenario = make_scenario(seed, seconds=args.seconds)
+        scenario = make_scenario(seed, seconds=args.seconds, target_kind=args.target)
         for found, flight in zip(results, fly(scenario, bundle, settings, args.rate_hz), strict=True):
             found.append(flight)
     rows = [summary(setting, flights) for setting, flights in zip(settings, results, strict=True)]
@@ -153,6 +159,8 @@ def summary(setting: TrackerSettings, flights: list[Flight]) -> dict[str, float]
     return {
         "window_weight": setting.window_weight,
         "shape_penalty": setting.shape_penalty,
+        "size_rate_per_s": setting.size_rate_per_s,
+        "size_band": setting.size_band,
         "size_smoothing": setting.size_smoothing,
         "mean_overlap": round(float(np.mean(means)), 4),
         "worst_flight": round(min(means), 4),

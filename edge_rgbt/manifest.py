@@ -28,6 +28,8 @@ class TrackerSettings:
     how far the target reaches; 0 shows it as it is. The network was trained with it: not to be tuned.
     window_weight: response = score * (1 - w + w * window); 1 multiplies the window on in full.
     shape_penalty: how strongly cells lose whose box changes its scale or aspect (`imageops.shape_prior`).
+    size_rate_per_s, size_band: how fast the slow reference of width and height may move and how far a box may
+    differ from it, in natural logarithms (`tracker.size_memory`); a rate of 0 bounds nothing.
     size_smoothing: new size = (1 - s) * predicted + s * previous; 0 takes the prediction as it is.
     clip_margin_px: at least this much of the box stays inside the picture.
     lost_frames: so many scores in a row under `lost_threshold` mean LOST.
@@ -37,6 +39,8 @@ class TrackerSettings:
     template_dimming: float = 0.0
     window_weight: float = 1.0
     shape_penalty: float = 0.0
+    size_rate_per_s: float = 0.0
+    size_band: float = 0.25
     size_smoothing: float = 0.0
     clip_margin_px: float = 10.0
     lost_frames: int = 5
@@ -174,6 +178,8 @@ _TRACKER_LIMITS = {
     "template_dimming": (float, 0.0, 1.0),
     "window_weight": (float, 0.0, 1.0),
     "shape_penalty": (float, 0.0, 10.0),
+    "size_rate_per_s": (float, 0.0, 100.0),
+    "size_band": (float, 0.0, 10.0),
     "size_smoothing": (float, 0.0, 0.99),
     "clip_margin_px": (float, 1.0, 1000.0),
     "lost_frames": (int, 1, 10_000),

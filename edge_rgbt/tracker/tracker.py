@@ -21,6 +21,7 @@ from edge_rgbt.imageops import (
 from edge_rgbt.manifest import Manifest
 from edge_rgbt.tracker.inputs import make_inputs
 from edge_rgbt.tracker.presence import Presence
+from edge_rgbt.tracker.size_memory import SizeMemory
 from edge_rgbt.types import Box, FramePair, StageTiming, TrackState, TrackStatus
 
 # A first box this many times as wide or high as the picture is a mistake (wrong units, wrong order).
@@ -43,6 +44,7 @@ class Tracker:
         settings = manifest.tracker
         self._window = hann_window(manifest.map_size)
         self._presence = Presence(manifest.lost_threshold, settings.lost_frames, settings.found_frames)
+        self._size_memory = SizeMemory(settings.size_rate_per_s, settings.size_band)
         self._box: Box | None = None
 
     @property
@@ -62,6 +64,7 @@ class Tracker:
         timings = self._inputs.start(pair, box)
         self._box = box
         self._presence.reset()
+        self._size_memory.reset(box.w, box.h, pair.timestamp_ns)
         self.score_map = None
         return TrackState(box, 1.0, TrackStatus.TRACKING, pair.timestamp_ns, pair.skew_ns, timings)
 
@@ -118,10 +121,11 @@ class Tracker:
         peak = decode_peak(score, size, offset, self._window, settings.window_weight, prior)
         x, y, w, h = picture_box(peak, geometry)
         confidence = float(score[peak.row, peak.col])
-        if settings.size_smoothing:
-            cx, cy, kept = x + 0.5 * w, y + 0.5 * h, settings.size_smoothing
-            w, h = (1.0 - kept) * w + kept * last.w, (1.0 - kept) * h + kept * last.h
-            x, y = cx - 0.5 * w, cy - 0.5 * h
+        cx, cy, kept = x + 0.5 * w, y + 0.5 * h, settings.size_smoothing
+        w, h = (1.0 - kept) * w + kept * last.w, (1.0 - kept) * h + kept * last.h
+        if settings.size_rate_per_s:
+            w, h = self._size_memory.bounded(w, h, pair.timestamp_ns)
+        x, y = cx - 0.5 * w, cy - 0.5 * h
         self.score_map = score.copy()  # an engine may reuse its output memory
         clipped = clip_box((x, y, w, h), pair.rgb.width, pair.rgb.height, settings.clip_margin_px)
         return clipped, min(max(peak.score, 0.0), 1.0), confidence
