@@ -22,7 +22,10 @@ def write_training_report(
     log: Sequence[Mapping[str, Any]],
     pictures: Sequence[tuple[np.ndarray, str]] = (),
 ) -> None:
-    """name: of the run. summary: recipe, machine, validation. log: its lines. pictures: RGB and caption."""
+    """name: of the run. summary: recipe, machine, validation, skipped (how many frames, the first of them).
+
+    log: its lines. pictures: RGB and caption.
+    """
     training = [entry for entry in log if "total" in entry]
     validations = list(summary["validation"])
     write_page(
@@ -35,6 +38,7 @@ def write_training_report(
         curves=_curves("t", training),
         validation_curves=_curves("v", validations),
         stills=[still(picture, caption) for picture, caption in pictures],
+        skipped=summary.get("skipped"),
         recipe=list(flat(summary["recipe"])),
         machine=machine_text(summary["machine"]),
     )

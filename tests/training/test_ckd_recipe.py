@@ -13,10 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from miniatures import write_sequence
 from tiny_runs import assert_equal_states, log_of, losses_of, make_pairs, write_recipe
 
 from training.__main__ import main
 from training.checkpoints import load_tracker
+from training.engine.run_log import read_log, skipped_frames
 from training.models.ckd import CkdTrainingModel
 from training.recipes.ckd import draw_masks, keep_ratio_at
 from training.recipes.ckd_settings import DistillationSettings, Recipe
@@ -219,6 +221,22 @@ def test_the_second_phase_needs_teachers(train, finished, tmp_path, capsys):
 def test_a_folder_without_pairs_is_named(train, tmp_path, capsys):
     assert train("run", f"data.pairs=['{tmp_path}']")[0] == 2
     assert str(tmp_path) in capsys.readouterr().err
+
+
+def test_frames_that_workers_skip_stand_in_log_and_summary(train, tmp_path):
+    for name in ("a", "b"):
+        write_sequence(tmp_path, "lasher", name, 21, "trainingset")
+    broken = sorted((tmp_path / "trainingset" / "b" / "visible").iterdir())[:10]
+    for picture in broken:
+        picture.write_bytes(b"no image")
+    source = (f"data.sources.lasher.path={tmp_path}", "data.pairs=[]", "data.workers=1")
+    status, out = train("run", *source, "optimiser.steps=2")
+    assert status == 0
+    named = skipped_frames(read_log(out))
+    assert named
+    assert all(any(f"b: {picture}: " in frame for picture in broken) for frame in named)
+    assert len(set(named)) == len(named)
+    assert json.loads((out / "summary.json").read_text())["skipped"]["frames"] == len(named)
 
 
 def test_nan_stops_the_run_and_keeps_the_batch(train, capsys):

@@ -17,7 +17,7 @@ from training.engine.ablations import Ablations, Table, Variant, run_ablations
 from training.engine.modality_gap import modality_gap
 from training.engine.pictures import CELL, PREDICTED_COLOUR, TRUE_COLOUR, draw_crops
 from training.engine.processes import Team
-from training.engine.run_log import write_summary
+from training.engine.run_log import append_log, read_log, skipped_frames, write_summary
 from training.engine.settings import EngineSettings
 from training.engine.watch import Watch, require_finite
 from training.recipes.ckd_settings import Recipe
@@ -64,9 +64,9 @@ def test_boxes_are_drawn_where_they_are():
     assert not picture[CELL // 2, CELL // 2].any()
 
 
-def make_watch(out: Path, tensorboard: bool = False) -> Watch:
-    settings = EngineSettings(log_every=2, tensorboard=tensorboard, page=False)
-    return Watch(out, ALONE, settings, first=0, total=4, batch=8)
+def make_watch(out: Path, tensorboard: bool = False, **options) -> Watch:
+    settings = EngineSettings(log_every=2, tensorboard=tensorboard, page=options.pop("page", False))
+    return Watch(out, ALONE, settings, **{"first": 0, "total": 4, "batch": 8, **options})
 
 
 def test_every_part_becomes_a_scalar(tmp_path):
@@ -89,6 +89,29 @@ def test_without_tensorboard_there_is_a_note_and_the_run_goes_on(tmp_path, monke
     watch = make_watch(tmp_path, tensorboard=True)
     watch.step(2, {"total": torch.tensor(1.0)})
     assert "tensorboardX is not installed" in capsys.readouterr().out
+
+
+def test_skipped_frames_are_logged_once_and_counted_in_summary_and_page(tmp_path):
+    found = [["a: a/1.jpg: torn"], ["a: a/1.jpg: torn", "b: b/<2>.jpg: torn"]]  # at step 2, and at the end
+    watch = make_watch(tmp_path, page=True, skipped=lambda: found.pop(0))
+    for step in (1, 2, 3):
+        watch.step(step, {"total": torch.tensor(1.0)})
+    summary = watch.finish({})
+    named = [(e["step"], e["skipped"]) for e in read_log(tmp_path) if "skipped" in e]
+    assert named == [(2, "a: a/1.jpg: torn"), (4, "b: b/<2>.jpg: torn")]
+    assert summary is not None
+    assert summary["skipped"] == {"frames": 2, "first": ["a: a/1.jpg: torn", "b: b/<2>.jpg: torn"]}
+    page = (tmp_path / "index.html").read_text()
+    assert "2 skipped; the log names all" in page
+    assert "<li>b: b/&lt;2&gt;.jpg: torn</li>" in page
+
+
+def test_a_resumed_run_names_again_only_what_its_checkpoint_did_not_know(tmp_path):
+    for step, frame in ((2, "a"), (6, "b")):
+        append_log(tmp_path, {"step": step, "skipped": frame})
+    watch = make_watch(tmp_path, first=4, total=8, skipped=lambda: ["a", "b"])
+    watch.step(8, {"total": torch.tensor(1.0)})
+    assert skipped_frames(read_log(tmp_path)) == ["a", "b"]
 
 
 def test_nan_names_and_keeps_the_batch(tmp_path):

@@ -26,14 +26,14 @@ class OpenedSources:
     training: WeightedSources
     held_out: WeightedSources
 
-    def skipped_frames(self) -> int:
-        """Frames that could not be read so far, by this process and its workers."""
-        counts = [
-            source.skipped.count
+    def skipped(self) -> list[str]:
+        """Frames that this process and its workers could not read since this was last asked, with path."""
+        return [
+            frame
             for source, _ in self.training + self.held_out
             if isinstance(source, (TrackedSequences, SimulatedFlights))
+            for frame in source.skipped.news()
         ]
-        return sum(counts)
 
 
 def open_sources(data: DataSettings, sizes: CropSizes) -> OpenedSources:

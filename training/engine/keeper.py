@@ -26,6 +26,7 @@ class Keeper:
     """Bookkeeping of one run; every process has one.
 
     average: of the weights that validate and are exported. judge: validates them; every process calls it.
+    skipped: the frames that this process gave up since it was last called.
     better: the score that the best checkpoint has most of. family, config: what the checkpoint says it is.
     """
 
@@ -35,6 +36,7 @@ class Keeper:
         team: Team,
         average: MovingAverage,
         judge: Callable[[Stepper], Verdict],
+        skipped: Callable[[], list[str]] = list,
         *,
         family: str,
         config: Mapping[str, Any],
@@ -47,7 +49,9 @@ class Keeper:
         self.out, self.best, self.better = Path(settings.out), best, better
         self.stored = {"family": family, "config": config, "recipe": asdict(settings)}
         optimiser = settings.optimiser
-        self.watch = Watch(self.out, team, settings.engine, first, optimiser.total_steps, optimiser.batch)
+        self.watch = Watch(
+            self.out, team, settings.engine, first, optimiser.total_steps, optimiser.batch, skipped
+        )
 
     def after(
         self,

@@ -11,6 +11,7 @@ from edge_rgbt.files import write_json_atomic, write_text_atomic
 
 LOG_FILE, SUMMARY_FILE = "log.jsonl", "summary.json"
 SUMMARY_ROWS = 12  # points of the training curve that a summary keeps
+SUMMARY_SKIPPED = 5  # frames that could not be read which a summary names
 
 
 def append_log(out: Path, entry: dict[str, Any]) -> None:
@@ -38,9 +39,15 @@ def rewind_log(out: Path, step: int) -> None:
     write_text_atomic(out / LOG_FILE, "".join(json.dumps(entry) + "\n" for entry in kept))
 
 
+def skipped_frames(entries: list[dict[str, Any]]) -> list[str]:
+    """The frames that a log names as unreadable, in its order."""
+    return [entry["skipped"] for entry in entries if "skipped" in entry]
+
+
 def write_summary(out: Path, recipe: dict[str, Any], machine: dict[str, Any]) -> dict[str, Any]:
-    """Writes and returns recipe, machine, a thinned training curve and every validation."""
+    """Writes and returns recipe, machine, a thinned training curve, every validation and skipped frames."""
     entries = read_log(out)
+    skipped = skipped_frames(entries)
     curve = [entry for entry in entries if "total" in entry]
     stride = max(1, -(-len(curve) // SUMMARY_ROWS))
     summary = {
@@ -48,6 +55,7 @@ def write_summary(out: Path, recipe: dict[str, Any], machine: dict[str, Any]) ->
         "machine": machine,
         "validation": [{"step": e["step"], **e["validation"]} for e in entries if "validation" in e],
         "curve": curve[stride - 1 :: stride],
+        "skipped": {"frames": len(skipped), "first": skipped[:SUMMARY_SKIPPED]},
     }
     write_json_atomic(out / SUMMARY_FILE, summary)
     return summary

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from edge_rgbt.errors import EdgeRgbtError
 from edge_rgbt.files import atomic_path
 from edge_rgbt.machine import describe_machine
 from training.engine.processes import Team
-from training.engine.run_log import append_log, read_log, rewind_log, write_summary
+from training.engine.run_log import append_log, read_log, rewind_log, skipped_frames, write_summary
 from training.engine.settings import EngineSettings
 
 PICTURES, PAGE, TENSORBOARD = "pictures", "index.html", "tensorboard"
@@ -28,11 +28,22 @@ class Watch:
     """Every process has one; only the leader's writes and speaks."""
 
     def __init__(
-        self, out: Path, team: Team, settings: EngineSettings, first: int, total: int, batch: int
+        self,
+        out: Path,
+        team: Team,
+        settings: EngineSettings,
+        first: int,
+        total: int,
+        batch: int,
+        skipped: Callable[[], list[str]] = list,
     ) -> None:
-        """first: steps already done; what a stopped run logged after them is taken out. batch: of all."""
+        """first: steps already done; what a stopped run logged after them is taken out. batch: of all.
+
+        skipped: the frames that this process could not read since it was last called, each with its path.
+        """
         self.out, self.team, self.settings, self.batch = out, team, settings, batch
-        self.first, self.started = first, time.monotonic()
+        self.first, self.total, self.started = first, total, time.monotonic()
+        self.skipped, self.named = skipped, set[str]()
         self.writer: Any = None
         # Samples, not steps, so that the bar shows samples per second and the time left.
         self.bar = tqdm(
@@ -46,6 +57,7 @@ class Watch:
         )
         if team.leads:
             rewind_log(out, first)
+            self.named = set(skipped_frames(read_log(out)))
             self.writer = _tensorboard(out, first) if settings.tensorboard else None
 
     def step(self, step: int, parts: Mapping[str, Tensor], **numbers: float | Tensor) -> None:
@@ -56,6 +68,7 @@ class Watch:
         self.bar.update(self.batch)
         if step % self.settings.log_every:
             return
+        self._name_skipped(step)
         values = self.team.mean(parts) | {name: float(value) for name, value in numbers.items()}
         if self.team.leads:
             seconds = time.monotonic() - self.started
@@ -79,6 +92,14 @@ class Watch:
             if self.writer is not None:
                 self.writer.add_image("validation/crops", picture, step, dataformats="HWC")
 
+    def _name_skipped(self, step: int) -> None:
+        """Logs every frame that a process gave up and that was not logged before; every process calls it."""
+        frames = {frame for of_process in self.team.gather(self.skipped()) for frame in of_process}
+        if self.team.leads:
+            for frame in sorted(frames - self.named):
+                append_log(self.out, {"step": step, "skipped": frame})
+            self.named |= frames
+
     def scalars(self, group: str, values: Mapping[str, float], step: int) -> None:
         """Writes numbers to TensorBoard, if it is there."""
         if self.writer is not None:
@@ -86,8 +107,12 @@ class Watch:
                 self.writer.add_scalar(f"{group}/{name}", value, step)
 
     def finish(self, recipe: dict[str, Any]) -> dict[str, Any] | None:
-        """Closes the bar and writes summary and page; returns the summary, None where not leading."""
+        """Closes the bar and writes summary and page; returns the summary, None where not leading.
+
+        Every process must call it.
+        """
         self.bar.close()
+        self._name_skipped(self.total)
         if self.writer is not None:
             self.writer.close()
         if not self.team.leads:

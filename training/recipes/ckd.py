@@ -86,7 +86,9 @@ def train(recipe: Recipe, team: Team, resume: bool) -> None:
     def judge(stepper: Stepper) -> Verdict:
         return judge_boxes(partial(look, averaged), held_out, stepper, recipe)
 
-    keeper = Keeper(recipe, team, average, judge, family="ckd", config=config, first=step, best=best)
+    keeper = Keeper(
+        recipe, team, average, judge, opened.skipped, family="ckd", config=config, first=step, best=best
+    )
     for arrays in batch_loader(stream, step, settings.total_steps, recipe.data.workers):
         if step == recipe.distillation.start and not isinstance(stepper.model, CkdTrainingModel):
             students = {key: whole(value) for key, value in stepper.model.state_dict().items()}
