@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from miniatures import write_sequence
 
 from edge_rgbt.errors import EdgeRgbtError, UsageError
@@ -200,6 +201,23 @@ def test_frames_that_workers_skip_are_counted_and_change_no_batch(lasher, tmp_pa
     assert alone == helped
     assert [frame.split("/")[-1].split(":")[0] for frame in alone] == ["v000005.jpg", "v000010.jpg"]
     assert not opened[1].skipped()
+
+
+@pytest.mark.parametrize(("device", "pinned"), [("cpu", False), ("cuda", True)])
+def test_batches_for_a_gpu_are_pinned(device, pinned):
+    loader = batch_loader(BatchStream([(Flat(1), 1.0)], 1, 0), 0, 1, 0, torch.device(device))
+    assert loader.pin_memory is pinned
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
+@pytest.mark.parametrize("workers", [0, 1])
+def test_pinned_batches_hold_what_others_do(workers):
+    stream = BatchStream([(Flat(7), 1.0)], 2, 0)
+    (pinned,), (plain,) = (batch_loader(stream, 0, 1, workers, torch.device(d)) for d in ("cuda", "cpu"))
+    for name, array in pinned.items():
+        assert array.is_pinned()
+        assert torch.equal(array, plain[name])
 
 
 @pytest.mark.parametrize("workers", [0, 1])

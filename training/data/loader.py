@@ -130,14 +130,20 @@ class BatchLoader(DataLoader):
             raise type(error)(str(error).strip().splitlines()[-1].split("Error: ", 1)[-1]) from None
 
 
-def batch_loader(stream: BatchStream, first: int, last: int, workers: int) -> BatchLoader:
-    """Batches `first` to `last - 1` in order, made ahead by worker processes."""
+def batch_loader(
+    stream: Dataset, first: int, last: int, workers: int, device: torch.device | None = None
+) -> BatchLoader:
+    """Batches `first` to `last - 1` in order, made ahead by worker processes.
+
+    device: where they will go; for a GPU they lie in pinned memory, so that the copy need not be waited for.
+    """
     return BatchLoader(
         stream,
         batch_size=None,
         sampler=range(first, last),
         num_workers=workers,
         prefetch_factor=6 if workers else None,
+        pin_memory=device is not None and device.type == "cuda",
         generator=torch.Generator(),  # its own: opening it must not draw from the one that a resume restores
         worker_init_fn=_one_thread,
     )

@@ -89,7 +89,7 @@ def train(recipe: Recipe, team: Team, resume: bool) -> None:
     keeper = Keeper(
         recipe, team, average, judge, opened.skipped, family="ckd", config=config, first=step, best=best
     )
-    for arrays in batch_loader(stream, step, settings.total_steps, recipe.data.workers):
+    for arrays in batch_loader(stream, step, settings.total_steps, recipe.data.workers, team.device):
         if step == recipe.distillation.start and not isinstance(stepper.model, CkdTrainingModel):
             students = {key: whole(value) for key, value in stepper.model.state_dict().items()}
             stepper, optimiser = assemble(couple(students, recipe.model.config()), team, recipe)
