@@ -25,3 +25,11 @@ class SequenceError(EdgeRgbtError):
 
 class EngineError(EdgeRgbtError):
     """An inference engine cannot be opened or failed to run."""
+
+
+class CameraError(EdgeRgbtError):
+    """A camera cannot be opened, delivers something else than promised, or failed; open it again later."""
+
+
+class CameraStalledError(CameraError):
+    """A camera is open and delivers nothing; close it and open it again."""

@@ -12,7 +12,7 @@ import math
 import cv2
 import numpy as np
 
-from edge_rgbt.types import Frame
+from edge_rgbt.types import Frame, PixelFormat
 
 # Percentiles of so many pixels on a regular grid serve as well as those of all, at a fiftieth of the time.
 _SAMPLES = 5_000
@@ -62,7 +62,8 @@ class ThermalRange:
         """The frame in 8 bits; one that has 8 bits comes back untouched."""
         if frame.image.dtype == np.uint8:
             return frame
-        return dataclasses.replace(frame, image=self.map(frame.image, frame.timestamp_ns))
+        image = self.map(frame.image, frame.timestamp_ns)
+        return dataclasses.replace(frame, image=image, pixel_format=PixelFormat.GRAY8)
 
     def map(self, image: np.ndarray, timestamp_ns: int = 0) -> np.ndarray:
         """uint16 `[H, W]` -> uint8 `[H, W]`; moves the range towards the picture's first."""

@@ -41,7 +41,9 @@ class FolderCamera(Camera):
         file = self._files[index]
         image = read_rgb(file) if self.modality is Modality.RGB else read_thermal(file)
         stamp_ns = self._start_ns + round(index * 1e9 / self._fps)
-        return Frame(image, self.modality, stamp_ns, index, str(file))
+        return Frame(
+            image, self.modality, stamp_ns, index, str(file), time_uncertainty_ns=round(0.5e9 / self._fps)
+        )
 
     def close(self) -> None:
         self._files = []

@@ -12,7 +12,7 @@ from edge_rgbt.cameras.base import Camera
 from edge_rgbt.errors import UsageError
 from edge_rgbt.sim.noise import generator
 from edge_rgbt.sim.scenario import Scenario
-from edge_rgbt.types import Frame, Modality
+from edge_rgbt.types import Frame, Modality, TimeSource
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,9 @@ class SyntheticCamera(Camera):
         limit = 0.45 * period_ns  # jitter never puts frames out of order
         jitter = np.clip(rng.normal(0, 1, count) * faults.capture_jitter_ns, -limit, limit)
         self._captures = np.maximum(np.round(nominal + jitter), 0).astype(np.int64)
-        stamp = np.clip(rng.normal(0, 1, count) * faults.stamp_jitter_ns, -0.04 * period_ns, 0.04 * period_ns)
+        most = 0.04 * period_ns
+        stamp = np.clip(rng.normal(0, 1, count) * faults.stamp_jitter_ns, -most, most)
+        self._uncertainty_ns = round(min(3 * faults.stamp_jitter_ns, most))
         self._stamps = np.round(self._captures + stamp).astype(np.int64) + faults.clock_offset_ns
         self._dropped = rng.random(count) < faults.drop_rate
         self._dropped[:1] = False
@@ -128,7 +130,10 @@ class SyntheticCamera(Camera):
         if self._held is None or self._held[0] != seen:
             render = self.scenario.render_rgb if self.modality is Modality.RGB else self.scenario.render_tir
             self._held = (seen, render(seen))
-        return Frame(self._held[1], self.modality, int(self._stamps[k]), k, self.name)
+        return Frame(
+            self._held[1], self.modality, int(self._stamps[k]), k, self.name,
+            time_source=TimeSource.SENSOR, time_uncertainty_ns=self._uncertainty_ns,
+        )  # fmt: skip
 
 
 def _freezes(rng: np.random.Generator, faults: TimingFaults, seconds: float) -> list[tuple[int, int]]:

@@ -72,6 +72,7 @@ class VideoCamera(Camera):
             stamp_ns,
             self._count,
             f"{self._path}#{self._count}",
+            time_uncertainty_ns=self._period_ns // 2,
         )
         self._count, self._last_ns = self._count + 1, stamp_ns
         return frame

@@ -23,7 +23,7 @@ from edge_rgbt.cameras.synthetic import USUAL_RGB, USUAL_TIR, SyntheticCamera, i
 from edge_rgbt.errors import EdgeRgbtError, UsageError
 from edge_rgbt.processes import children_spared
 from edge_rgbt.sim import Pose, Scenario, make_scenario
-from edge_rgbt.types import Box, Frame, Modality
+from edge_rgbt.types import Box, Frame, Modality, TimeSource
 
 RATE_HZ = 30.0
 LAG_FRAMES = 6  # both cameras together: 100 ms from capture to steering, as on a real link
@@ -151,7 +151,10 @@ class SimulatedFlight:
         image = np.empty(header.shape, header.dtype)
         self._pipe.recv_bytes_into(image.data.cast("B"))
         modality = Modality(header.modality)
-        frame = Frame(image, modality, header.timestamp_ns, header.sequence, f"synthetic-{modality.value}")
+        frame = Frame(
+            image, modality, header.timestamp_ns, header.sequence, f"synthetic-{modality.value}",
+            time_source=TimeSource.SENSOR, time_uncertainty_ns=header.time_uncertainty_ns,
+        )  # fmt: skip
         return SimulatedFrame(frame, header.truth, header.pose)
 
 
@@ -162,6 +165,7 @@ class _Header:
     modality: str
     timestamp_ns: int
     sequence: int
+    time_uncertainty_ns: int
     shape: tuple[int, ...]
     dtype: str
     truth: TargetTruth | None
@@ -229,6 +233,7 @@ def _send_frames(pipe: Any, scenario: Scenario, rgb: SyntheticCamera, tir: Synth
                 frame.modality.value,
                 frame.timestamp_ns,
                 frame.sequence,
+                frame.time_uncertainty_ns,
                 image.shape,
                 image.dtype.str,
                 truth,
