@@ -1,0 +1,94 @@
+"""The health record: what the service counted and what the machine showed, once a second."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from edge_rgbt.health.readings import MachineReadings
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class StageNumbers:
+    """Times of one stage over the service's window; frames counts since the start."""
+
+    p50_ms: float
+    p99_ms: float
+    frames: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueueNumbers:
+    """One bounded queue. oldest_age_ms: how long its oldest entry has waited, 0 if it is empty.
+
+    dropped: entries that were pushed out or refused since the start.
+    """
+
+    waiting: int
+    oldest_age_ms: float
+    dropped: int
+
+
+@dataclass(frozen=True, slots=True)
+class CameraNumbers:
+    """One camera.
+
+    age_ms: since its last frame was captured; before the first one, since it was opened; None before that.
+    counters: whatever else it counts (dropped, restarts, frozen, torn, ...), since the start.
+    """
+
+    frames: int
+    age_ms: float | None
+    counters: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceNumbers:
+    """What the service hands over for one record: copies, nothing that goes on changing.
+
+    frame_age_p50_ms, frame_age_p99_ms: from capture of the newer frame to the track that was sent, over the
+    service's window; None before the first track. counters: everything else that is counted, since the start.
+    """
+
+    frame_age_p50_ms: float | None = None
+    frame_age_p99_ms: float | None = None
+    stages: Mapping[str, StageNumbers] = field(default_factory=dict)
+    queues: Mapping[str, QueueNumbers] = field(default_factory=dict)
+    cameras: Mapping[str, CameraNumbers] = field(default_factory=dict)
+    counters: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class HealthRecord:
+    """One second of the service's life.
+
+    number: counts records from 0. time_ns: monotonic. service: None if the service could not tell this time.
+    machine: the last look at the machine, None before the first. machine_age_ms: how old that look is; it
+    grows while a file of the kernel hangs. machine_cost_ms: how long that look took. alarms: names of the
+    alarms at work, sorted. cost_ms: how long this record took.
+    """
+
+    number: int
+    time_ns: int
+    service: ServiceNumbers | None
+    machine: MachineReadings | None
+    machine_age_ms: float | None
+    machine_cost_ms: float | None
+    alarms: tuple[str, ...]
+    cost_ms: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dicts, lists and numbers for JSON; keys are the field names, `schema` says which layout."""
+        return {"schema": SCHEMA, **dataclasses.asdict(self)}
+
+
+def stages_from_summary(summary: Mapping[str, Mapping[str, float]]) -> dict[str, StageNumbers]:
+    """From `StageStatistics.summary()` of the frame loop."""
+    return {
+        stage: StageNumbers(row["p50_ms"], row["p99_ms"], int(row["frames"]))
+        for stage, row in summary.items()
+    }

@@ -1,0 +1,155 @@
+"""systemd's side of the socket, played by a real datagram socket, and compared with `systemd-notify`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edge_rgbt.health import Watchdog
+
+
+class Listener:
+    """Receives what a service says."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind("\0" + address[1:] if address.startswith("@") else address)
+        self._socket.settimeout(5.0)
+
+    def hear(self) -> str:
+        return self._socket.recv(4096).decode()
+
+    def heard(self) -> list[str]:
+        """Everything that has come, without waiting."""
+        messages = []
+        self._socket.setblocking(False)
+        try:
+            while True:
+                messages.append(self.hear())
+        except BlockingIOError:
+            return messages
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@pytest.fixture(params=["path", "abstract"])
+def listener(request, tmp_path: Path) -> Iterator[Listener]:
+    name = f"@edge-rgbt-test-{os.getpid()}-{time.monotonic_ns()}"
+    found = Listener(str(tmp_path / "notify") if request.param == "path" else name)
+    yield found
+    found.close()
+
+
+def _watchdog(listener: Listener, **environment: str) -> Watchdog:
+    return Watchdog.from_environment({"NOTIFY_SOCKET": listener.address, **environment})
+
+
+def test_ready_says_so_with_a_status(listener):
+    _watchdog(listener).ready("both cameras")
+    assert listener.hear() == "READY=1\nSTATUS=both cameras"
+
+
+def test_stopping_says_so(listener):
+    _watchdog(listener).stopping()
+    assert listener.hear() == "STOPPING=1"
+
+
+def test_the_same_words_come_as_from_systemd_notify(listener):
+    if shutil.which("systemd-notify") is None:
+        pytest.skip("needs systemd-notify (Debian package systemd)")
+    # --no-block: otherwise it waits for an answer that only systemd gives
+    call = ["systemd-notify", "--no-block", "--ready", "--status=both cameras"]
+    subprocess.run(call, env={**os.environ, "NOTIFY_SOCKET": listener.address}, check=True)
+    theirs = set(listener.hear().split("\n"))
+    _watchdog(listener).ready("both cameras")
+    assert set(listener.hear().split("\n")) == {word for word in theirs if not word.startswith("MAINPID")}
+
+
+def test_frames_feed_the_watchdog_three_times_per_interval_at_most(listener):
+    watchdog = _watchdog(listener, WATCHDOG_USEC="300000", WATCHDOG_PID=str(os.getpid()))
+    began_s = time.monotonic()
+    while time.monotonic() - began_s < 0.35:
+        watchdog.alive()
+        time.sleep(0.005)
+    took_s = time.monotonic() - began_s
+    heard = listener.heard()
+    assert set(heard) == {"WATCHDOG=1"}
+    assert 2 <= len(heard) <= took_s / 0.1 + 1
+
+
+def test_the_first_frame_feeds_the_watchdog_at_once(listener):
+    watchdog = _watchdog(listener, WATCHDOG_USEC="3600000000")
+    watchdog.alive()
+    watchdog.alive()
+    assert listener.heard() == ["WATCHDOG=1"]
+    assert watchdog.interval_s == pytest.approx(3600.0)
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [{}, {"WATCHDOG_USEC": "0"}, {"WATCHDOG_USEC": "soon"}, {"WATCHDOG_USEC": "1000", "WATCHDOG_PID": "1"}],
+)
+def test_nothing_is_fed_where_nobody_watches_this_process(listener, environment):
+    watchdog = _watchdog(listener, **environment)
+    watchdog.alive()
+    assert listener.heard() == []
+    assert watchdog.interval_s is None
+
+
+def test_a_status_is_one_line_and_not_repeated(listener):
+    watchdog = _watchdog(listener)
+    for text in ("thermal only\n(rgb silent)", "thermal only (rgb silent)", "both"):
+        watchdog.status(text)
+    assert listener.heard() == ["STATUS=thermal only (rgb silent)", "STATUS=both"]
+
+
+def test_a_full_socket_does_not_hold_up_a_frame(listener):
+    watchdog = _watchdog(listener, WATCHDOG_USEC="3")
+    began_s = time.monotonic()
+    for _ in range(2000):  # far more than its queue takes
+        watchdog.alive()
+    assert time.monotonic() - began_s < 5.0
+    assert 0 < len(listener.heard()) < 2000
+
+
+def test_a_systemd_that_went_away_is_logged_once(tmp_path, caplog):
+    watchdog = Watchdog.from_environment({"NOTIFY_SOCKET": str(tmp_path / "gone"), "WATCHDOG_USEC": "3"})
+    with caplog.at_level(logging.WARNING):
+        for _ in range(10):
+            watchdog.alive()
+    assert len(caplog.records) == 1
+
+
+def test_without_systemd_everything_is_silent():
+    watchdog = Watchdog.from_environment({"WATCHDOG_USEC": "1000000"})
+    watchdog.ready()
+    watchdog.alive()
+    watchdog.status("alone")
+    watchdog.stopping()
+    watchdog.close()
+
+
+@pytest.mark.parametrize("address", ["vsock:2:1234", "notify"])
+def test_an_address_of_another_kind_is_told_and_left_alone(address, caplog):
+    with caplog.at_level(logging.WARNING):
+        Watchdog.from_environment({"NOTIFY_SOCKET": address}).ready()
+    assert address in caplog.text
+
+
+def test_after_closing_nothing_is_said(listener):
+    watchdog = _watchdog(listener, WATCHDOG_USEC="1000000")
+    watchdog.close()
+    watchdog.close()
+    watchdog.ready()
+    watchdog.alive()
+    assert listener.heard() == []
