@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -28,6 +29,21 @@ set = ["engine.shard=true"]
 pytestmark = pytest.mark.slow
 
 
+def in_two_processes(*call: str) -> str:
+    """Starts two processes under torchrun; returns what they printed."""
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run(
+        [*torchrun, *call],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory) -> Path:
     """The same recipe in two processes, in three ways, and in one process, in the two to compare with."""
@@ -35,17 +51,8 @@ def runs(tmp_path_factory) -> Path:
     pairs = make_pairs(folder)
     (folder / "variants.toml").write_text(VARIANTS)
     recipe = write_recipe(folder, pairs)
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     call = ["ablate", "ckd", "--recipe", str(recipe), "--out", str(folder)]
-    done = subprocess.run(
-        [*torchrun, "-m", "training", *call, "--list", str(folder / "variants.toml")],
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    in_two_processes("-m", "training", *call, "--list", str(folder / "variants.toml"))
     for name, setting in (("whole", "engine.micro_batch=0"), ("accumulated", "engine.micro_batch=2")):
         assert main(["ckd", "--recipe", str(write_recipe(folder, pairs, name)), "--set", setting]) == 0
     return folder
@@ -73,3 +80,10 @@ def test_a_sharded_run_goes_on_in_one_process(runs):
     settings = ["--set", "optimiser.steps=5", "--set", "engine.micro_batch=2"]
     assert main(["ckd", "--recipe", str(runs / "go_on.toml"), "--resume", *settings]) == 0
     assert max(losses_of(runs / "sharded")) == 5
+
+
+def test_a_sharded_model_is_held_in_halves_and_gathered_part_by_part():
+    found = json.loads(in_two_processes(str(Path(__file__).with_name("sharded_step.py"))))
+    assert found["held"] == pytest.approx(found["numbers"] / 2, rel=0.02)
+    assert found["most_whole"] < found["numbers"] / 4  # as one unit, all of them would be
+    assert found["gradient_error"] < 1e-5

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import pytest
 import torch
+from ckd_networks import tiny_config
 from torch import nn
 
 from edge_rgbt.errors import UsageError
 from training.engine.processes import Team, choose_device, choose_precision
 from training.engine.schedules import OptimiserSettings, make_optimiser, rate_at, set_rate
 from training.engine.settings import EngineSettings
+from training.engine.sharding import shard_parts
 from training.engine.stepping import MovingAverage, Stepper
+from training.models.ckd import CkdTracker
 
 CPU = torch.device("cpu")
 ALONE = Team(0, 1, CPU)
@@ -68,6 +71,22 @@ def test_half_precision_and_cuda_are_refused_where_they_are_not():
         with pytest.raises(UsageError, match="no CUDA device"):
             choose_device("cuda")
         assert choose_device("auto") == CPU
+
+
+def test_a_sharded_tracker_is_gathered_by_attention_and_perceptron():
+    tracker = CkdTracker(tiny_config(shared=True))
+    names = {module: name for name, module in tracker.named_modules()}
+    assert sorted(names[part] for part in shard_parts(tracker)) == [
+        f"student_branch.blocks.{block}.{part}" for block in (0, 1) for part in ("attn", "mlp")
+    ]
+
+
+def test_layers_without_composite_parts_are_gathered_whole_and_inner_lists_first():
+    inner = nn.ModuleList([nn.Linear(2, 2), nn.ReLU()])
+    outer = nn.ModuleList([nn.ModuleDict({"inner": inner, "out": nn.Linear(2, 2)})])
+    assert list(shard_parts(outer)) == [inner[0]]
+    layers = nn.ModuleList([nn.Sequential(nn.Linear(2, 2), nn.ReLU())])
+    assert list(shard_parts(layers)) == list(layers)
 
 
 def test_rates_follow_their_schedule():

@@ -19,7 +19,8 @@ from edge_rgbt.files import atomic_path
 from training.checkpoints import CheckpointError, load_strictly, save_checkpoint
 from training.engine.processes import Team
 from training.engine.random_states import random_states, restore_random_states
-from training.engine.stepping import Stepper, whole
+from training.engine.sharding import whole
+from training.engine.stepping import Stepper
 
 LAST, BEST = "last.pt", "best.pt"
 

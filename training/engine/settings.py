@@ -16,7 +16,8 @@ class EngineSettings:
     number accumulates gradients, and BatchNorm then sees that many samples.
     batch_norm: statistics of what one process computes at once (`each`, as published), or of the whole batch
     (`together`), which makes a run independent of the number of processes.
-    shard: spread weights, gradients and optimiser state over the processes (FSDP) instead of copies (DDP).
+    shard: spread weights, gradients and optimiser state over the processes (FSDP) instead of copies (DDP);
+    attention and perceptron of each block are then gathered when they compute.
     log_every: steps between lines of the log. keep_last: checkpoints kept, besides the best.
     pictures: crops with boxes drawn at each validation; 0 for none. tensorboard: write scalars and pictures.
     page: write `index.html` at the end.

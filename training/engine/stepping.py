@@ -7,15 +7,13 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import FSDPModule, fully_shard
-from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
 from edge_rgbt.errors import UsageError
 from training.engine.batch_norm import share_batch_norm
 from training.engine.processes import Team, choose_precision
 from training.engine.settings import EngineSettings
+from training.engine.sharding import shard, whole
 
 Arrays = dict[str, Tensor]
 
@@ -38,7 +36,7 @@ class Stepper:
             model.compile()
         self.forward: nn.Module = model
         if team.size > 1 and settings.shard:
-            fully_shard(model, mesh=init_device_mesh(team.device.type, (team.size,)))
+            shard(model, team)
         elif team.size > 1:
             gpu = [team.device.index] if team.device.type == "cuda" else None
             self.forward = DistributedDataParallel(model, device_ids=gpu, gradient_as_bucket_view=True)
@@ -87,11 +85,12 @@ class Stepper:
         return whole(norm)
 
     def _last_part(self, last: bool) -> AbstractContextManager:
-        """Gradients travel between processes once per step, with the last part."""
+        """Gradients travel between processes once per step, with the last part.
+
+        Sharded ones travel with every part: to wait would hold all of them whole.
+        """
         if isinstance(self.forward, DistributedDataParallel) and not last:
             return self.forward.no_sync()
-        if isinstance(self.forward, FSDPModule):
-            self.forward.set_requires_gradient_sync(last)
         return nullcontext()
 
 
@@ -119,8 +118,3 @@ class MovingAverage:
                 value.lerp_(whole(current[key]), 1 - decay)
             else:
                 value.copy_(whole(current[key]))
-
-
-def whole(value: Tensor) -> Tensor:
-    """A tensor that may be spread over processes, in one piece; every process must call it."""
-    return value.full_tensor() if isinstance(value, DTensor) else value

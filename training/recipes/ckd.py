@@ -27,7 +27,8 @@ from training.engine.processes import Team, open_team
 from training.engine.random_states import batch_generator, seed_everything
 from training.engine.run_state import prepare_folder, read_run, restore_run
 from training.engine.schedules import make_optimiser, rate_at, set_rate
-from training.engine.stepping import Arrays, MovingAverage, Stepper, whole
+from training.engine.sharding import whole
+from training.engine.stepping import Arrays, MovingAverage, Stepper
 from training.engine.validation import Seen, crop_sizes, judge_boxes, validation_batches
 from training.engine.watch import require_finite
 from training.losses.ckd import content_loss, feature_loss, style_loss
