@@ -113,7 +113,9 @@ class _Flight:
 
     def _track(self, pair: FramePair) -> Observation | None:
         """The first box is the truth's: it stands for the one that an operator draws."""
-        truth = self._truths.pop(pair.rgb.sequence)
+        truth = self._truths.pop(pair.rgb.sequence, None)
+        if truth is None:  # thermal alone, while the RGB camera paused: truth comes with RGB frames
+            return None
         if self._started:
             state = self.loop.step(pair)
         elif truth.box is not None and truth.visible >= MIN_START_VISIBLE:
