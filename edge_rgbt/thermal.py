@@ -58,6 +58,17 @@ class ThermalRange:
         """Counts shown as 0 and as 255; None before the first 16-bit picture."""
         return self._range
 
+    @property
+    def state(self) -> tuple[float, float, int] | None:
+        """The range and the time of the picture that moved it last, for `restore`; None without a range."""
+        return None if self._range is None else (*self._range, self._timestamp_ns)
+
+    def restore(self, state: tuple[float, float, int] | None) -> None:
+        """Goes on from a `state`, so that a replay maps as the flight did."""
+        self.reset()
+        if state is not None:
+            self._range, self._timestamp_ns = (state[0], state[1]), state[2]
+
     def apply(self, frame: Frame) -> Frame:
         """The frame in 8 bits; one that has 8 bits comes back untouched."""
         if frame.image.dtype == np.uint8:

@@ -1,0 +1,82 @@
+"""How a flight is recorded, and what became of it in numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edge_rgbt.errors import UsageError
+from edge_rgbt.types import Modality
+
+ENCODINGS = ("jpeg", "png", "raw")
+COMPRESSIONS = ("none", "lz4", "zstd")
+
+
+@dataclass(frozen=True)
+class RecorderSettings:
+    """How both streams are stored, and how much memory and disk that may take.
+
+    rgb, tir: `jpeg`, or one of the lossless `png` (small, much processor time) and `raw` (large, none).
+    Thermal counts of 16 bits are never made JPEG: they are stored raw instead. compression: of whole chunks,
+    `none`, `lz4` or `zstd`; worth its time with raw streams only.
+    queue_mb: pictures that wait for the disk; more than that drops the oldest ones.
+    flush_ms: so often everything is brought onto the disk. Power loss costs that and what the disk takes.
+    segment_mb, segment_s: a file that reaches one of them is finished and the next one begun.
+    min_free_mb: with less than that free on the disk, recording rests.
+    Raises UsageError naming the setting that is impossible.
+    """
+
+    rgb: str = "jpeg"
+    tir: str = "raw"
+    jpeg_quality: int = 95
+    compression: str = "none"
+    queue_mb: float = 64.0
+    flush_ms: float = 400.0
+    segment_mb: float = 2000.0  # FAT32 ends at 4 GiB
+    segment_s: float = 600.0
+    min_free_mb: float = 500.0
+
+    def __post_init__(self) -> None:
+        for name in ("rgb", "tir"):
+            _require_one_of(name, getattr(self, name), ENCODINGS)
+        _require_one_of("compression", self.compression, COMPRESSIONS)
+        for name, low, high in (
+            ("jpeg_quality", 1, 100),
+            ("queue_mb", 1, 100_000),
+            ("flush_ms", 10, 60_000),
+            ("segment_mb", 1, 1_000_000),
+            ("segment_s", 1, 86_400),
+            ("min_free_mb", 0, 1_000_000),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise UsageError(f"recording: {name} is {value:g}, allowed are {low} to {high}")
+
+    def encoding(self, modality: Modality) -> str:
+        return self.rgb if modality is Modality.RGB else self.tir
+
+
+@dataclass(slots=True)
+class RecorderCounters:
+    """What became of everything handed to a recorder so far.
+
+    frames, messages: written. bytes: of all files. dropped_frames, dropped_messages: pushed out of the full
+    queue by newer ones. lost: could not be written because the disk refused. refused: could not be encoded.
+    disk_errors: how often the disk refused. segments: files begun. queued, queued_mb: waiting now.
+    """
+
+    frames: int = 0
+    messages: int = 0
+    bytes: int = 0
+    dropped_frames: int = 0
+    dropped_messages: int = 0
+    lost: int = 0
+    refused: int = 0
+    disk_errors: int = 0
+    segments: int = 0
+    queued: int = 0
+    queued_mb: float = 0.0
+
+
+def _require_one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise UsageError(f"recording: {name} is '{value}', allowed are {', '.join(allowed)}")
