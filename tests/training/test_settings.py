@@ -18,6 +18,31 @@ ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "training" / "recipes" / "compact_ckd.toml"
 
 
+@dataclass(frozen=True)
+class Source:
+    root: str
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """Every kind of value that a recipe may hold and the shipped one does not."""
+
+    sources: tuple[Source, ...] = ()
+    size: tuple[int, int] = (1, 1)
+    limit: int | None = None
+    rates: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Nested:
+    """Tables of every kind: of settings, and of free names."""
+
+    seed: int
+    free: dict[str, Source]
+    shapes: Shapes = field(default_factory=Shapes)
+
+
 def test_the_shipped_recipe_is_valid():
     recipe = load_settings(Recipe, SHIPPED)
     assert recipe.model.shared_students
@@ -39,26 +64,50 @@ def test_an_override_is_read_as_the_type_of_its_key():
     assert recipe.data.pairs == ("a",)
 
 
+def write_recipes(folder: Path, **texts: str) -> None:
+    for name, text in texts.items():
+        (folder / f"{name}.toml").write_text(text)
+
+
+def test_a_recipe_holds_what_it_changes_of_another(tmp_path):
+    write_recipes(
+        tmp_path,
+        first="seed = 1\n[free.a]\nroot = 'a'\n[shapes]\nsize = [2, 3]\nlimit = 4\n",
+        second="based_on = 'first.toml'\n[shapes]\nlimit = 5\n",
+        third="based_on = 'second.toml'\nseed = 3\n[free.b]\nroot = 'b'\n",
+    )
+    third = load_settings(Nested, tmp_path / "third.toml", ["shapes.rates={'x': 1}"])
+    assert third == Nested(3, {"b": Source("b")}, Shapes((), (2, 3), 5, {"x": 1.0}))
+
+
+@pytest.mark.parametrize(
+    ("name", "named"),
+    [
+        ("lost", r"absent\.toml: No such file or directory; .*lost\.toml is based on it"),
+        ("ring", r"gnir\.toml: based_on leads back to .*ring\.toml"),
+        ("number", r"number\.toml: based_on is 3, expected the name of a recipe file"),
+        ("heir", r"flawed\.toml: unknown key sed; did you mean seed"),
+    ],
+)
+def test_mistakes_in_a_chain_of_recipes_are_named(tmp_path, name, named):
+    write_recipes(
+        tmp_path,
+        lost="based_on = 'absent.toml'",
+        ring="based_on = 'gnir.toml'",
+        gnir="based_on = 'ring.toml'",
+        number="based_on = 3",
+        heir="based_on = 'flawed.toml'\nseed = 1",
+        flawed="sed = 1",
+    )
+    with pytest.raises(UsageError, match=named) as fault:
+        load_settings(Nested, tmp_path / f"{name}.toml")
+    assert "\n" not in str(fault.value)
+
+
 def test_a_missing_value_is_named(tmp_path):
     (tmp_path / "recipe.toml").write_text('out = "x"\n')
     with pytest.raises(UsageError, match=r"recipe\.toml: seed is missing, expected a whole number"):
         load_settings(Recipe, tmp_path / "recipe.toml")
-
-
-@dataclass(frozen=True)
-class Source:
-    root: str
-    weight: float = 1.0
-
-
-@dataclass(frozen=True)
-class Shapes:
-    """Every kind of value that a recipe may hold and the shipped one does not."""
-
-    sources: tuple[Source, ...] = ()
-    size: tuple[int, int] = (1, 1)
-    limit: int | None = None
-    rates: dict[str, float] = field(default_factory=dict)
 
 
 def test_tables_in_lists_pairs_optionals_and_free_tables(tmp_path):
