@@ -25,6 +25,7 @@ from training.recipes.settings import load_settings
 
 ALONE = Team(0, 1, torch.device("cpu"))
 RECIPE_FILES = Path(LISTS).parent
+SHIPPED = sorted([*RECIPE_FILES.glob("ckd_*.toml"), *RECIPE_FILES.glob("compact_ckd*.toml")])
 
 
 def test_equal_sets_have_no_gap():
@@ -191,10 +192,15 @@ def test_every_family_with_ablations_has_a_list():
 
 
 def test_shipped_recipes_of_ckd_are_valid():
-    names = sorted(path.name for path in RECIPE_FILES.glob("*ckd*.toml"))
-    assert len(names) >= 4
-    for name in names:
-        load_settings(Recipe, RECIPE_FILES / name)
+    assert len(SHIPPED) >= 7
+    for path in SHIPPED:
+        load_settings(Recipe, path)
+
+
+def test_no_recipe_of_ckd_chooses_checkpoints_by_a_test_split():
+    sources = [source for path in SHIPPED for source in load_settings(Recipe, path).data.sources.values()]
+    assert {source.path for source in sources} == {"data/lasher", "data/vtuav"}
+    assert {(source.split, source.validation_split) for source in sources} == {("", "")}
 
 
 def test_the_published_recipe_says_what_was_published():
