@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from miniatures import FOLDERS, HEIGHT, WIDTH, target_box, write_image, write_sequence
 
-from edge_rgbt.errors import UsageError
+from edge_rgbt.errors import SequenceError, UsageError
 from training.data.samples import CropSizes, RejectedSample
 from training.data.settings import SourceSettings
+from training.data.skipped_frames import SkippedFrames
 from training.data.tracking_datasets import TrackedSequences, interpolated_boxes, read_tracks
 
 SIZES = CropSizes(template=32, search=64)
@@ -162,6 +163,18 @@ def test_an_unreadable_frame_is_logged_once_with_its_path_and_counted(tmp_path, 
     assert rejected > 1
     assert source.skipped.count == 1
     assert caplog.text.count(str(broken)) == 1
+
+
+def test_skipped_frames_are_told_once_whatever_their_names():
+    def fail() -> None:
+        raise SequenceError("a  folder/\udcff.jpg: is cut off")
+
+    skipped = SkippedFrames([1, 2])
+    for _ in range(2):
+        with pytest.raises(RejectedSample):
+            skipped.read(1, 1, "car", fail)
+    assert skipped.news() == ["car: a  folder/\udcff.jpg: is cut off"]
+    assert skipped.news() == []
 
 
 def test_draws_do_not_depend_on_what_was_found_broken_before(tmp_path):

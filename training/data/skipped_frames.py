@@ -42,8 +42,9 @@ class SkippedFrames:
     def news(self) -> list[str]:
         """The frames given up since this was last asked, each with its sequence, its path and the reason."""
         unread = os.pread(self._lines.fileno(), os.fstat(self._lines.fileno()).st_size, self._told)
-        self._told += len(unread)
-        return unread.decode(errors="replace").splitlines()
+        *lines, begun = unread.split(b"\n")
+        self._told += len(unread) - len(begun)
+        return [line.decode(errors="surrogateescape") for line in lines]
 
     def read(self, sequence: int, frame: int, name: str, read: Callable[[], T]) -> T:
         """What `read` returns. Where it raises SequenceError, or did before, raises RejectedSample instead.
@@ -58,7 +59,7 @@ class SkippedFrames:
             return read()
         except SequenceError as error:
             self._flags[place] = 1
-            reason = " ".join(f"{name}: {error}".split())
-            self._lines.write(f"{reason}\n".encode())
+            reason = f"{name}: {error}".replace("\n", " ")
+            self._lines.write(f"{reason}\n".encode(errors="surrogateescape"))  # file names may be any bytes
             log.warning("frame skipped (%d so far): %s", self.count, reason)
             raise RejectedSample(reason) from error
