@@ -131,7 +131,8 @@ def require_finite(
     if math.isfinite(total):
         return
     kept = out / ("bad_batch.npz" if team.size == 1 else f"bad_batch-{team.rank}.npz")
-    np.savez(kept, **{name: value.numpy() for name, value in arrays.items()})  # type: ignore[arg-type]
+    with atomic_path(kept) as part, part.open("wb") as file:
+        np.savez(file, **{name: value.numpy() for name, value in arrays.items()})  # type: ignore[arg-type]
     raise EdgeRgbtError(f"loss is {total} at step {step}; batch kept in {kept}")
 
 
