@@ -97,6 +97,10 @@ class SyntheticCamera(Camera):
             self._next += 1
         return int(self._captures[self._next]) if self._next < len(self._captures) else None
 
+    def skip_before(self, flight_ns: int) -> None:
+        """Leaves out frames taken before this flight time, which a live camera would have dropped."""
+        self._next = max(self._next, int(np.searchsorted(self._captures, flight_ns)))
+
     def capture_ns(self, sequence: int) -> int:
         """Flight time at which a frame was really taken, for scoring against the truth."""
         return int(self._captures[sequence])
