@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.data.samples import RejectedSample
-from training.data.sampling import SAMPLING_RANGE, batches_per_epoch, choose_frames, is_usable
+from training.data.sampling import SAMPLING_RANGE, choose_frames, is_usable
 
 visibilities = st.lists(st.booleans(), min_size=2, max_size=60).filter(lambda v: sum(v) >= 2)
 
@@ -66,8 +66,3 @@ def test_a_target_seen_once_is_rejected():
 @pytest.mark.parametrize(("frames", "visible", "usable"), [(19, 19, False), (20, 4, False), (20, 5, True)])
 def test_sequences_need_twenty_frames_and_five_visible_ones(frames, visible, usable):
     assert is_usable(np.arange(frames) < visible) is usable
-
-
-def test_an_epoch_is_a_number_of_samples():
-    assert batches_per_epoch(60_000, 32) == 1875
-    assert batches_per_epoch(33, 32) == 2

@@ -31,8 +31,8 @@ def degrade(sample: TrackingSample, rates: DegradationRates, rng: np.random.Gene
     z_tir, x_tir = sample.template_tir, sample.search_tir
     d_rgb, d_tir = sample.dynamic_rgb, sample.dynamic_tir
     if rng.random() < rates.grey:
-        z_rgb, x_rgb = _to_grey(z_rgb), _to_grey(x_rgb)
-        d_rgb = None if d_rgb is None else _to_grey(d_rgb)
+        z_rgb, x_rgb = to_grey(z_rgb), to_grey(x_rgb)
+        d_rgb = None if d_rgb is None else to_grey(d_rgb)
     if rng.random() < rates.invert_thermal:
         z_tir, x_tir = 255 - z_tir, 255 - x_tir
         d_tir = None if d_tir is None else 255 - d_tir
@@ -79,7 +79,8 @@ def _weaken_one(
     return z_rgb, x_rgb, z_tir, x_tir
 
 
-def _to_grey(image: np.ndarray) -> np.ndarray:
+def to_grey(image: np.ndarray) -> np.ndarray:
+    """An RGB picture without its colour, still of three channels."""
     return cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 
 from edge_rgbt.imageops import crop_geometry, crop_square, padding_mask
 from edge_rgbt.types import Box
+from training.data.degradation import to_grey
 from training.data.samples import (
     CROPS,
     SEARCH_CENTRE_JITTER,
@@ -117,7 +117,7 @@ def vary_crops(sample: TrackingSample, dice: Dice) -> TrackingSample:
         if crop is None:
             continue
         if dice.grey and crop.ndim == 3:
-            crop = _to_grey(crop)
+            crop = to_grey(crop)
         if dice.mirror != dice.own_mirrors[number // 2]:  # twice is not at all
             crop = np.ascontiguousarray(crop[:, ::-1])
         crops[name] = crop
@@ -131,7 +131,7 @@ def _jointly(moment: Moment, dice: Dice) -> Moment:
     """Grey and mirror of whole frames; mirrored views are not copied."""
     rgb, tir, box = moment.images.rgb, moment.images.tir, moment.box
     if dice.grey:
-        rgb = _to_grey(rgb)
+        rgb = to_grey(rgb)
     if dice.mirror:
         rgb, tir = rgb[:, ::-1], tir[:, ::-1]
         box = Box(tir.shape[1] - 1 - (box.x + box.w), box.y, box.w, box.h)
@@ -149,7 +149,3 @@ def _cut(images: AlignedImages, around: Box, factor: float, size: int, mirror: b
     if mirror:
         rgb, tir = np.ascontiguousarray(rgb[:, ::-1]), np.ascontiguousarray(tir[:, ::-1])
     return AlignedImages(rgb, tir)
-
-
-def _to_grey(image: np.ndarray) -> np.ndarray:
-    return cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)

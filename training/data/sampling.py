@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,8 +55,3 @@ def choose_frames(
     if not dynamic or choice == first:
         return FrameChoice(template, search)
     return FrameChoice(template, search, int(shown[rng.integers(first, choice)]))
-
-
-def batches_per_epoch(samples: int, batch_size: int) -> int:
-    """An epoch is a number of samples, not a pass over the data; the last batch is whole."""
-    return math.ceil(samples / batch_size)
