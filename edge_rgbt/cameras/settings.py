@@ -88,7 +88,7 @@ class CameraSettings:
 
     def __post_init__(self) -> None:
         if found := self.faults():
-            raise UsageError("camera: " + "; ".join(found))
+            raise UsageError("; ".join(found))
 
     def faults(self) -> list[str]:
         """What is wrong, one sentence for each key."""
