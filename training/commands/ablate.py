@@ -13,6 +13,7 @@ LISTS = Path(__file__).resolve().parents[1] / "recipes" / "ablations"
 # family -> the module whose `run` trains one variant
 RECIPES = {
     "ckd": "training.recipes.ckd",
+    "tpf": "training.recipes.tpf",
 }
 
 

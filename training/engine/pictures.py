@@ -6,28 +6,36 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
+from torch import Tensor
 
 TRUE_COLOUR, PREDICTED_COLOUR = (60, 220, 120), (255, 90, 70)  # RGB
 CELL = 192  # side of one crop in the picture, pixels
 GAP = 4
 
 
-def draw_crops(columns: Sequence[np.ndarray], truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+def draw_crops(
+    columns: Sequence[np.ndarray], truth: np.ndarray, predicted: np.ndarray | None = None
+) -> np.ndarray:
     """One row per sample, one column per kind of picture (RGB, thermal, fused ...); RGB uint8.
 
-    columns: uint8 `[B, S, S, 3]` or `[B, S, S]` each. truth: xywh, predicted: cxcywh, `[B, 4]`, fractions.
+    columns: uint8 `[B, S, S, 3]` or `[B, S, S]` each. truth: xywh, predicted: cxcywh, `[B, 4]`, fractions;
+    without predictions only the true box is drawn.
     """
     rows = []
     for i in range(len(truth)):
         x, y, w, h = truth[i]
-        cx, cy, pw, ph = predicted[i]
-        boxes = (
-            ((x, y, x + w, y + h), TRUE_COLOUR),
-            ((cx - pw / 2, cy - ph / 2, cx + pw / 2, cy + ph / 2), PREDICTED_COLOUR),
-        )
+        boxes: list[tuple[tuple[float, ...], tuple[int, int, int]]] = [((x, y, x + w, y + h), TRUE_COLOUR)]
+        if predicted is not None:
+            cx, cy, pw, ph = predicted[i]
+            boxes.append(((cx - pw / 2, cy - ph / 2, cx + pw / 2, cy + ph / 2), PREDICTED_COLOUR))
         cells = [_cell(column[i], boxes) for column in columns]
         rows.append(np.concatenate(cells, axis=1))
     return np.concatenate(rows, axis=0)
+
+
+def as_pixels(pictures: Tensor) -> np.ndarray:
+    """`[B, 3, H, W]` in 0..1 to uint8 `[B, H, W, 3]`."""
+    return (pictures.detach().float().clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
 
 
 def _cell(crop: np.ndarray, boxes: Sequence[tuple[tuple[float, ...], tuple[int, int, int]]]) -> np.ndarray:

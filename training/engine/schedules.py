@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -72,17 +73,22 @@ def rate_at(step: int, settings: OptimiserSettings) -> float:
 
 
 def make_optimiser(
-    model: nn.Module, settings: OptimiserSettings, factors: dict[str, float] | None = None
+    model: nn.Module,
+    settings: OptimiserSettings,
+    factors: dict[str, float] | None = None,
+    unweighted: Collection[str] = (),
 ) -> torch.optim.AdamW:
     """AdamW over what is trained, in groups of equal rate and decay.
 
     factors: part of a parameter's name -> factor on the rate; the first that occurs in a name counts.
+    unweighted: names of parameters that take no weight decay, whatever the settings say.
     """
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
     for wanted in (True, False):
         for name, parameter in named:
             decayed = settings.decay == "all" or (parameter.ndim > 1 and parameter.shape[0] != 1)
+            decayed = decayed and name not in unweighted
             if decayed is wanted:
                 factor = next((f for part, f in (factors or {}).items() if part in name), 1.0)
                 groups.setdefault((decayed, factor), []).append(parameter)

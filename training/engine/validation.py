@@ -14,7 +14,7 @@ from training.data.samples import CropSizes
 from training.data.sources import OpenedSources, validation_stream
 from training.engine.keeper import Verdict
 from training.engine.modality_gap import modality_gap
-from training.engine.pictures import draw_crops
+from training.engine.pictures import as_pixels, draw_crops
 from training.engine.processes import Team
 from training.engine.run_settings import RunSettings
 from training.engine.stepping import Arrays, Stepper
@@ -31,11 +31,13 @@ class Seen:
     """What a tracker made of a batch: boxes `[B, 4]` cx, cy, w, h as fractions of the search crop.
 
     rgb, tir: search features of each modality, mean over the tokens, `[B, C]`; None where they are one.
+    fused: the search crops as one picture `[B, 3, S, S]` in 0..1, of trackers that make one.
     """
 
     boxes: Tensor
     rgb: Tensor | None = None
     tir: Tensor | None = None
+    fused: Tensor | None = None
 
 
 def crop_sizes(settings: RunSettings, template_size: int, search_size: int) -> CropSizes:
@@ -52,7 +54,9 @@ def validation_batches(opened: OpenedSources, settings: RunSettings, team: Team)
         numbers = range(team.rank, count, team.size)
         return [{k: torch.from_numpy(v) for k, v in stream[i].items()} for i in numbers]
     first = team.rank * count // team.size
-    return batch_loader(stream, first, (team.rank + 1) * count // team.size, settings.data.workers)
+    return batch_loader(
+        stream, first, (team.rank + 1) * count // team.size, settings.data.workers, team.device
+    )
 
 
 @torch.no_grad()
@@ -65,7 +69,7 @@ def judge_boxes(
     overlaps: list[Tensor] = []
     features: list[tuple[Tensor, Tensor]] = []
     for arrays in batches:
-        batch = to_batch({key: value.to(team.device) for key, value in arrays.items()})
+        batch = to_batch({key: value.to(team.device, non_blocking=True) for key, value in arrays.items()})
         with stepper.autocast():
             seen = track(batch)
         target = corners_from_xywh(batch.target)
@@ -76,6 +80,8 @@ def judge_boxes(
         if picture is None and team.leads and settings.engine.pictures:
             shown = slice(0, settings.engine.pictures)
             columns = [arrays[name][shown].numpy() for name in ("search_rgb", "search_tir")]
+            if seen.fused is not None:
+                columns.append(as_pixels(seen.fused[shown]))
             boxes = seen.boxes[shown].float().cpu().numpy()
             picture = draw_crops(columns, arrays["target"][shown].numpy(), boxes)
     every = torch.cat([part for parts in team.gather(overlaps) for part in parts])

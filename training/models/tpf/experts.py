@@ -26,6 +26,10 @@ class Expert(Protocol):
         """As it appears in logs and file names."""
         ...
 
+    def merge(self, visible: np.ndarray, thermal: np.ndarray) -> np.ndarray:
+        """Two luminances `[H, W]` float32 in 0..1 to one, about in 0..1."""
+        ...
+
     def fuse(self, rgb: np.ndarray, tir: np.ndarray) -> np.ndarray:
         """Registered uint8 crops `[H, W, 3]` to one picture `[3, H, W]`, float32 in 0..1, RGB order."""
         ...
@@ -38,8 +42,11 @@ class SyntheticExpert:
     name: str
     rule: Callable[..., np.ndarray]
 
+    def merge(self, visible: np.ndarray, thermal: np.ndarray) -> np.ndarray:
+        return self.rule(visible, thermal)
+
     def fuse(self, rgb: np.ndarray, tir: np.ndarray) -> np.ndarray:
-        return with_luminance(rgb, self.rule(luminance(rgb), luminance(tir)))
+        return with_luminance(rgb, self.merge(luminance(rgb), luminance(tir)))
 
 
 def luminance(picture: np.ndarray) -> np.ndarray:
@@ -124,8 +131,11 @@ class OnnxExpert:
             )
 
     def fuse(self, rgb: np.ndarray, tir: np.ndarray) -> np.ndarray:
-        """As `Expert.fuse`. Raises UsageError if the network cannot take the crops' size."""
-        visible, thermal = luminance(rgb), luminance(tir)
+        """As `Expert.fuse`. Raises UsageError as `merge` does."""
+        return with_luminance(rgb, self.merge(luminance(rgb), luminance(tir)))
+
+    def merge(self, visible: np.ndarray, thermal: np.ndarray) -> np.ndarray:
+        """As `Expert.merge`. Raises UsageError if the network cannot take the crops' size."""
         feeds: Mapping[str, np.ndarray] = {
             name: self._enter(image) for name, image in zip(self._inputs, (visible, thermal), strict=True)
         }
@@ -140,7 +150,7 @@ class OnnxExpert:
             raise UsageError(
                 f"expert {self.name} answers {list(fused.shape)} to {list(visible.shape)}, or not finite"
             )
-        return with_luminance(rgb, self._leave(fused.reshape(visible.shape)))
+        return self._leave(fused.reshape(visible.shape))
 
     def _enter(self, image: np.ndarray) -> np.ndarray:
         image = 2 * image - 1 if self.settings.signed else image
