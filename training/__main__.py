@@ -13,6 +13,8 @@ from edge_rgbt.errors import EdgeRgbtError
 # name -> (module, what it does); a module is imported only when its command is asked for
 COMMANDS = {
     "ckd": ("training.commands.ckd", "train CKD by coupled distillation from a recipe file"),
+    "transcmd": ("training.commands.transcmd", "train TransCMD: teacher, masked pretraining, distillation"),
+    "distill": ("training.commands.distill", "train a compact tracker under any larger one"),
     "tpf": ("training.commands.tpf", "train a stage of TPF from a recipe file"),
     "render-experts": ("training.commands.render_experts", "render what TPF's adapter learns from"),
     "ablate": ("training.commands.ablate", "rerun a paper's ablation tables, one variant after another"),

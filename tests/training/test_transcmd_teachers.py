@@ -15,12 +15,18 @@ from training.checkpoints import CheckpointError, save_checkpoint
 from training.losses.task import gaussian_heatmaps, task_loss
 from training.losses.transcmd import DistillationWeights, distillation_losses
 from training.models.ckd import PIXEL_MEAN, PIXEL_STD, CkdTracker, CkdTrainingModel
-from training.models.distillation import DistilledStudent, Projectors, layer_pairs, require_fit
+from training.models.distillation import (
+    DistilledStudent,
+    Projectors,
+    layer_pairs,
+    masked_samples,
+    require_fit,
+)
 from training.models.head import decode_boxes
 from training.models.students import DistillableCkd, DistillableTransCmd
 from training.models.teachers import CkdAsTeacher, Teacher, TpfAsTeacher, TransCmdAsTeacher, load_teacher
 from training.models.tpf.tracker import CropPair, TpfConfig, TpfNetwork
-from training.models.transcmd.masked import MaskDecoder, draw_mask, mask_noise
+from training.models.transcmd.masked import MaskDecoder, draw_mask, mask_noise, reconstruction_loss
 from training.models.transcmd.student import TransCmdStudent
 from training.models.transcmd.teacher import TransCmdTeacher
 
@@ -37,6 +43,7 @@ STUDENTS: dict[str, Callable[[], DistillableTransCmd | DistillableCkd]] = {
     "pair": lambda: DistillableTransCmd(TransCmdStudent(tiny_student("pair"))),
     "ckd": lambda: DistillableCkd(CkdTracker(tiny_ckd(16, 3))),
     "ckd-shared": lambda: DistillableCkd(CkdTracker(tiny_ckd(16, 2, shared=True))),
+    "ckd-norm": lambda: DistillableCkd(CkdTracker(replace(tiny_ckd(16, 2), student_norm=True))),
 }
 ALL_PARTS = {"distillation", "common", "specific", "paths", "response"}
 TARGET = torch.tensor([[0.3, 0.4, 0.2, 0.3], [0.5, 0.5, 0.3, 0.2]])
@@ -65,7 +72,7 @@ def test_view_is_what_the_specification_announces(name: str) -> None:
 
 
 def test_registered_teachers_and_students_are_all_tried() -> None:
-    assert (len(TEACHERS), len(STUDENTS)) == (6, 4)
+    assert (len(TEACHERS), len(STUDENTS)) == (6, 5)
 
 
 def test_a_teacher_of_fused_images_has_no_specific_tokens() -> None:
@@ -93,6 +100,11 @@ def test_paths_of_one_modality_are_valid_only_where_a_head_reads_them() -> None:
     for name, valid in (("ckd", False), ("ckd-training", True), ("transcmd", True)):
         paths = TEACHERS[name]()(*pictures).paths
         assert {key: path.valid for key, path in paths.items()} == {"rgb": valid, "tir": valid, "fused": True}
+
+
+def test_a_student_alone_projects_nothing() -> None:
+    projected = Projectors(STUDENTS["joint"]().spec, None)(STUDENTS["joint"]()(*random_pictures()))
+    assert (projected.common, projected.specific, projected.paths) == ((), (), {})
 
 
 @pytest.mark.parametrize("student", STUDENTS)
@@ -198,15 +210,17 @@ def test_weights_scale_their_parts() -> None:
     torch.testing.assert_close(parts["distillation"], wanted)
 
 
-def test_masked_training_runs_beside_distillation_on_the_first_samples() -> None:
+def test_masked_training_runs_beside_distillation_on_every_second_sample() -> None:
     expert, made = TEACHERS["transcmd"](), STUDENTS["joint"]()
     decoder = MaskDecoder(made.network.config.vit)
     model = DistilledStudent(made, Projectors(made.spec, expert.spec), decoder)
     templates, searches = random_pictures(batch=4)
     noise = mask_noise(2, 16, torch.Generator().manual_seed(0))
-    mask = draw_mask((searches[0][:2], searches[1][:2]), 8, noise)
+    mask = draw_mask(masked_samples(searches, 32), 8, noise)
     seen = model(templates, searches, mask)
     assert seen.masked is not None
+    alone = reconstruction_loss(made.network, decoder, (searches[0][::2], searches[1][::2]), mask)
+    torch.testing.assert_close(seen.masked, alone)
     seen.masked.backward()
     assert decoder.mask_token.grad is not None
     assert model(templates, searches).masked is None

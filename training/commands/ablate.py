@@ -14,6 +14,8 @@ LISTS = Path(__file__).resolve().parents[1] / "recipes" / "ablations"
 RECIPES = {
     "ckd": "training.recipes.ckd",
     "tpf": "training.recipes.tpf",
+    "distill": "training.recipes.distill",
+    "transcmd": "training.recipes.transcmd",
 }
 
 

@@ -103,6 +103,14 @@ def fit_pictures(pictures: Pictures, size: int) -> Pictures:
     return rgb, tir
 
 
+def masked_samples(searches: Pictures, size: int) -> Pictures:
+    """Every second sample, for masked training beside distillation, at the side the student takes.
+
+    Every second, so that they are the same however many processes share a batch.
+    """
+    return fit_pictures((searches[0][::2], searches[1][::2]), size)
+
+
 def layer_pairs(student_depth: int, teacher_depth: int) -> tuple[tuple[int, int], ...]:
     """Which block outputs are compared, (student, teacher) counted from 0: equal relative depths."""
     pairs = ((_block_at(depth, student_depth), _block_at(depth, teacher_depth)) for depth in DISTILLED_DEPTHS)
@@ -160,13 +168,15 @@ class Projectors(nn.Module):
     """Linear maps from the student's widths to the teacher's; they live in training only.
 
     One pair per distilled layer, one map per path. features, paths: which parts are distilled at all.
+    teacher: None for a student that learns alone; then there are no maps.
     """
 
     def __init__(
-        self, student: StudentSpec, teacher: TeacherSpec, *, features: bool = True, paths: bool = True
+        self, student: StudentSpec, teacher: TeacherSpec | None, *, features: bool = True, paths: bool = True
     ) -> None:
         super().__init__()
-        self.pairs = layer_pairs(student.depth, teacher.depth) if features else ()
+        teacher = teacher or TeacherSpec(0, 0, {}, False, student.geometry)
+        self.pairs = layer_pairs(student.depth, teacher.depth) if features and teacher.depth else ()
         specific = self.pairs if teacher.specific else ()
         self.common = nn.ModuleList(nn.Linear(student.token_width, teacher.token_width) for _ in self.pairs)
         self.specific = nn.ModuleList(nn.Linear(student.token_width, teacher.token_width) for _ in specific)
@@ -209,10 +219,10 @@ class DistilledStudent(nn.Module):
     def forward(
         self, templates: Pictures, searches: Pictures, mask: CmaeMask | None = None
     ) -> ProjectedStudent:
-        """(RGB, thermal) normalised. mask: for the first samples of the batch, as many as it has rows."""
+        """(RGB, thermal) normalised. mask: for the samples of `masked_samples`."""
         projected = self.projectors(self.student(templates, searches))
         if mask is None or self.mask_decoder is None:
             return projected
-        network, rows = self.student.network, len(mask.masked)
-        seen = fit_pictures((searches[0][:rows], searches[1][:rows]), network.config.vit.search_size)
+        network = self.student.network
+        seen = masked_samples(searches, network.config.vit.search_size)
         return projected._replace(masked=reconstruction_loss(network, self.mask_decoder, seen, mask))

@@ -107,7 +107,7 @@ class DistillationSettings:
 
     @property
     def pretrained(self) -> bool:
-        """Whether stage two starts from stage one."""
+        """Whether stage two starts from the run of stage one, where the recipe names one."""
         return "cmae" not in self.without
 
     @property
@@ -124,7 +124,7 @@ class RateFactors:
 
     def by_name(self) -> dict[str, float]:
         """Part of a parameter's name -> factor."""
-        return {"mask_decoder": 1.0, "encoder": self.encoder, "modality_codes": self.encoder}
+        return {"encoder": self.encoder, "modality_codes": self.encoder}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,9 +133,11 @@ class Recipe(RunSettings):
 
     stage: `teacher` trains the teacher on the task, `cmae` pretrains the student, `distil` trains it under
     the teacher.
-    start_from: weights to begin with: a tracker or ViT pretraining for `teacher`, ViT-Tiny weights for
-    `cmae`, the run of `cmae` for `distil`; empty starts from nothing.
+    start_from: weights to begin with: a published tracker or ViT, or a run of the same network.
+    pretrained_by: the run of `cmae` that `distil` starts from instead, unless that part is left out.
     taught_by: checkpoint of any teacher, for `distil`.
+    boxes_at: the cell whose box learns: the score's `peak`, as published, or the `target`'s, which learns
+    faster from nothing.
     """
 
     stage: Stage
@@ -144,7 +146,9 @@ class Recipe(RunSettings):
     masks: MaskRates = field(default_factory=MaskRates)
     distillation: DistillationSettings = field(default_factory=DistillationSettings)
     rate_factors: RateFactors = field(default_factory=RateFactors)
+    pretrained_by: str = ""
     taught_by: str = ""
+    boxes_at: Literal["peak", "target"] = "peak"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -152,8 +156,16 @@ class Recipe(RunSettings):
             raise ValueError("stage 'distil' needs a teacher; name its checkpoint in taught_by")
         if self.stage == "cmae" and self.student.mode != "joint":
             raise ValueError("stage 'cmae' needs student.mode = 'joint'; 'pair' starts without it")
-        if self.stage == "distil" and self.distillation.beside and self.student.mode != "joint":
-            raise ValueError("distillation.masked_weight needs student.mode = 'joint'")
+        if self.stage == "distil" and self.student.mode != "joint":
+            if self.distillation.beside:
+                raise ValueError("distillation.masked_weight needs student.mode = 'joint'")
+            if self.distillation.pretrained and self.pretrained_by:
+                raise ValueError("pretrained_by needs student.mode = 'joint'; 'pair' starts without it")
+
+    @property
+    def masking(self) -> bool:
+        """Whether any part of the run masks patches."""
+        return self.stage == "cmae" or (self.stage == "distil" and self.distillation.beside > 0)
 
     @property
     def needs_teacher(self) -> bool:

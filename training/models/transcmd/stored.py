@@ -21,5 +21,11 @@ def load_student(path: Path | str) -> tuple[TransCmdStudent, Checkpoint]:
             f"{path} is a checkpoint of family {family!r}, not of a {FAMILY} student; "
             f"give the file that training {FAMILY} wrote"
         )
+    recipe = checkpoint.extras.get("recipe")
+    if isinstance(recipe, Mapping) and recipe.get("stage") == "cmae":
+        raise CheckpointError(
+            f"{path} is of the masked pretraining, whose head has learned nothing; "
+            "give the run of stage distil"
+        )
     config = stored_config(checkpoint, TransCmdConfig.from_dict)
     return filled(TransCmdStudent, config, checkpoint, ignore=TRAINING_ONLY), checkpoint
