@@ -26,6 +26,11 @@ def open_bundle(bundle: Bundle, threads: int | None = None) -> OnnxEngine:
     return OnnxEngine(bundle, threads)
 
 
+def available_providers() -> list[str]:
+    """What this build of ONNX Runtime could run networks with, by its own names."""
+    return [str(name) for name in ort.get_available_providers()]
+
+
 class OnnxEngine(Engine):
     """One ONNX Runtime session whose tensors are exactly those of the manifest."""
 

@@ -1,0 +1,66 @@
+"""`edge-rgbt doctor`: whether this machine is fit to fly, a line for each thing that was looked at."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import textwrap
+from collections.abc import Iterator
+
+from edge_rgbt.health.checks import Finding, Site, Verdict, examine
+
+NAME = "doctor"
+HELP = "check cameras, clock, engine, MAVLink link, disk and power mode, and say what to do"
+EXAMPLE = "edge-rgbt doctor --json"
+_MARKS = {Verdict.GOOD: "ok", Verdict.NOTE: "note", Verdict.WRONG: "WRONG"}
+_COLUMNS = (6, 16)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Adds this command's arguments."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of the lines")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Looks at everything; 0 if nothing is wrong."""
+    findings = examine(Site())
+    if args.json:
+        found = list(findings)
+        print(json.dumps(_report(found), indent=2))
+    else:
+        found = list(_told(findings))
+        print(_conclusion(found))
+    return 1 if any(finding.verdict is Verdict.WRONG for finding in found) else 0
+
+
+def _told(findings: Iterator[Finding]) -> Iterator[Finding]:
+    """Prints each as soon as it is known: some take seconds."""
+    for finding in findings:
+        print(_line(finding), flush=True)
+        yield finding
+
+
+def _line(finding: Finding) -> str:
+    mark, subject = _COLUMNS
+    line = f"{_MARKS[finding.verdict]:<{mark}}{finding.subject:<{subject}}{finding.found}"
+    return f"{line}\n{textwrap.indent('-> ' + finding.advice, ' ' * mark)}" if finding.advice else line
+
+
+def _conclusion(found: list[Finding]) -> str:
+    count = sum(finding.verdict is Verdict.WRONG for finding in found)
+    return "nothing is wrong" if count == 0 else f"{count} of {len(found)} findings are wrong"
+
+
+def _report(found: list[Finding]) -> dict[str, object]:
+    return {
+        "good": all(finding.verdict is not Verdict.WRONG for finding in found),
+        "findings": [
+            {
+                "subject": finding.subject,
+                "verdict": finding.verdict.value,
+                "found": finding.found,
+                "advice": finding.advice,
+            }
+            for finding in found
+        ],
+    }
