@@ -138,6 +138,18 @@ def test_adapter_stays_close_under_autocast(
     assert np.abs(fused.float().numpy() - vector["fused"]).max() <= bar
 
 
+def test_float16_storage_stays_close(pfa: FusionAdapter, shared_vectors: Path) -> None:
+    vector = np.load(shared_vectors / "tpf" / "pfa_20x12.npz")
+    rgb, tir = (torch.from_numpy(vector[key]).half().float() / 255 for key in ("rgb", "tir"))
+    with torch.no_grad():
+        for parameter in pfa.parameters():
+            parameter.copy_(parameter.half())
+        for part in ("low_rgb", "low_tir", *BLOCKS):  # what crosses memory between the blocks
+            pfa.get_submodule(part).register_forward_hook(lambda _m, _i, out: out.half().float())
+        difference = np.abs(pfa(rgb.half().float(), tir.half().float()).numpy() - vector["fused"]).max()
+    assert 1e-5 < difference <= 3e-3
+
+
 @pytest.mark.parametrize("variant", ["s2", "tied", "add"])
 def test_variants_give_a_picture_of_the_crop_size(variant: str) -> None:
     rgb, tir = torch.rand(2, 3, 12, 8), torch.rand(2, 3, 12, 8)
