@@ -18,6 +18,12 @@ from edge_rgbt.types import Frame, PixelFormat
 _SAMPLES = 5_000
 # After a pause the map moves on as if no more than this had passed.
 _LONGEST_STEP_S = 0.5
+# A pause this long was a closed shutter or an outage. The correction behind a shutter shifts all counts
+# together, so the range is shifted with them, by this share of its span at most, before it moves on as usual.
+_PAUSE_S = 0.25
+_LARGEST_SHIFT = 0.5
+# A clock that goes back by more than this was restarted; less is an older picture shown again.
+_CLOCK_RESTART_NS = 1_000_000_000
 
 
 class ThermalRange:
@@ -69,16 +75,23 @@ class ThermalRange:
         if state is not None:
             self._range, self._timestamp_ns = (state[0], state[1]), state[2]
 
-    def apply(self, frame: Frame) -> Frame:
-        """The frame in 8 bits; one that has 8 bits comes back untouched."""
+    def apply(self, frame: Frame, follow: bool = True) -> Frame:
+        """The frame in 8 bits; one that has 8 bits comes back untouched.
+
+        follow: False for a picture that is not to be believed; it is shown in the range as it is.
+        """
         if frame.image.dtype == np.uint8:
             return frame
-        image = self.map(frame.image, frame.timestamp_ns)
+        image = self.map(frame.image, frame.timestamp_ns, follow)
         return dataclasses.replace(frame, image=image, pixel_format=PixelFormat.GRAY8)
 
-    def map(self, image: np.ndarray, timestamp_ns: int = 0) -> np.ndarray:
+    def map(self, image: np.ndarray, timestamp_ns: int = 0, follow: bool = True) -> np.ndarray:
         """uint16 `[H, W]` -> uint8 `[H, W]`; moves the range towards the picture's first."""
-        low, high = self._follow(self._scene_range(image), timestamp_ns)
+        if follow:
+            self._range = self._follow(self._scene_range(image), timestamp_ns)
+        shown = self._range or self._scene_range(image)
+        assert shown is not None  # without a range every picture gives one
+        low, high = shown
         floor = math.floor(low)
         # Two saturating passes; a table look-up over 65536 entries takes four times as long.
         # A column of four would be taken for a second scalar by OpenCV, so columns go in as rows.
@@ -101,19 +114,25 @@ class ThermalRange:
 
     def _follow(self, scene: tuple[float, float] | None, timestamp_ns: int) -> tuple[float, float]:
         """Moves the range towards the scene's as far as the time since the last picture allows."""
-        elapsed_s = min(max(0.0, (timestamp_ns - self._timestamp_ns) / 1e9), _LONGEST_STEP_S)
-        self._timestamp_ns = timestamp_ns
+        elapsed_s = (timestamp_ns - self._timestamp_ns) / 1e9
+        if elapsed_s > 0 or timestamp_ns < self._timestamp_ns - _CLOCK_RESTART_NS:
+            self._timestamp_ns = timestamp_ns
         now = self._range
         if now is None or (scene is not None and (scene[0] > now[1] or scene[1] < now[0])):
             now = scene
         elif scene is not None:
-            most = self._change_per_s * elapsed_s * (now[1] - now[0])
+            span = now[1] - now[0]
+            shift = 0.0
+            if elapsed_s >= _PAUSE_S:
+                most = _LARGEST_SHIFT * span
+                shift = min(max((scene[0] + scene[1] - now[0] - now[1]) / 2, -most), most)
+            most = self._change_per_s * min(max(0.0, elapsed_s), _LONGEST_STEP_S) * span
             low, high = (
-                end + min(max(goal - end, -most), most) for end, goal in zip(now, scene, strict=True)
+                end + shift + min(max(goal - end - shift, -most), most)
+                for end, goal in zip(now, scene, strict=True)
             )
             # The ends move on their own; while they do, they keep their distance.
             lacking = max(0.0, self._min_span - (high - low)) / 2
             now = (low - lacking, high + lacking)
         assert now is not None  # the first picture always gives a range
-        self._range = now
         return now

@@ -117,3 +117,61 @@ def test_impossible_settings_are_refused():
         ThermalRange(99, 1)
     with pytest.raises(ValueError, match="min_span"):
         ThermalRange(min_span=0)
+
+
+def test_shift_of_all_counts_behind_a_closed_shutter_leaves_the_grey_levels():
+    thermal = ThermalRange()
+    scene = _scene(20_000, 24_000)
+    before = thermal.map(scene, SECOND).astype(int)
+    after = thermal.map(scene + np.uint16(600), SECOND + SECOND // 2).astype(int)
+    assert np.abs(after - before).max() <= 1
+
+
+def test_same_shift_between_two_pictures_in_a_row_is_followed_slowly():
+    thermal = ThermalRange()
+    scene = _scene(20_000, 24_000)
+    before = thermal.map(scene, SECOND).astype(int)
+    after = thermal.map(scene + np.uint16(600), SECOND + SECOND // 30).astype(int)
+    assert np.median(after - before) > 20
+
+
+def test_pause_shifts_the_range_by_half_its_span_at_most():
+    thermal = ThermalRange(change_per_s=1e-9)
+    thermal.map(_scene(20_000, 24_000), SECOND)
+    low, high = thermal.range
+    thermal.map(_scene(23_900, 27_900), 2 * SECOND)
+    assert thermal.range[0] - low == pytest.approx((high - low) / 2, rel=1e-3)
+
+
+def test_picture_not_to_be_believed_is_shown_without_moving_the_range():
+    thermal = ThermalRange()
+    thermal.map(_scene(20_000, 24_000), SECOND)
+    before = thermal.state
+    noise = Frame(_scene(0, 65_535), Modality.TIR, 2 * SECOND, 1)
+    assert thermal.apply(noise, follow=False).image.dtype == np.uint8
+    assert thermal.state == before
+
+
+def test_picture_not_to_be_believed_gives_no_first_range():
+    thermal = ThermalRange()
+    thermal.apply(Frame(_scene(0, 65_535), Modality.TIR, 0, 0), follow=False)
+    assert thermal.range is None
+
+
+def test_older_picture_shown_again_does_not_count_as_a_pause():
+    thermal = ThermalRange()
+    scene = _scene(20_000, 24_000)
+    thermal.map(scene, 10 * SECOND)
+    low, high = thermal.range
+    thermal.map(scene, 10 * SECOND - SECOND // 2)  # the last good one of an outage
+    thermal.map(scene + np.uint16(600), 10 * SECOND + SECOND // 30)
+    assert thermal.range[0] - low <= 0.5 / 30 * (high - low) + 1e-6
+
+
+def test_range_moves_on_after_the_clock_was_restarted():
+    thermal = ThermalRange()
+    thermal.map(_scene(20_000, 24_000), 100 * SECOND)
+    before = thermal.range
+    thermal.map(_scene(21_000, 25_000), 0)
+    thermal.map(_scene(21_000, 25_000), SECOND // 10)
+    assert thermal.range > before

@@ -13,7 +13,7 @@ from edge_rgbt.errors import EdgeRgbtError
 from edge_rgbt.register import Registration
 from edge_rgbt.thermal import ThermalRange
 from edge_rgbt.tracker import Tracker
-from edge_rgbt.types import Box, FramePair, StageTiming, TrackState
+from edge_rgbt.types import Box, FramePair, Modality, StageTiming, TrackState
 
 TOTAL = "total"
 
@@ -48,7 +48,7 @@ class TrackingLoop:
         """
         t0 = time.perf_counter_ns()
         if not pair.aligned:
-            pair = dataclasses.replace(pair, tir=self.thermal.apply(pair.tir))
+            pair = dataclasses.replace(pair, tir=self.thermal.apply(pair.tir, pair.usable.has(Modality.TIR)))
         t1 = time.perf_counter_ns()
         self.aligned = aligned = pair if pair.aligned else self._register(pair)
         t2 = time.perf_counter_ns()
