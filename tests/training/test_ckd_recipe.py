@@ -7,14 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from miniatures import write_sequence
-from tiny_runs import assert_equal_states, log_of, losses_of, make_pairs, write_recipe
+from tiny_runs import assert_equal_states, log_of, losses_of, make_pairs, stop_in_step, write_recipe
 
 from training.__main__ import main
 from training.checkpoints import load_tracker
@@ -103,23 +102,6 @@ def test_a_resumed_run_ends_where_an_undisturbed_one_does(train, start):
     assert status == 0
     assert_equal_states(whole / "last.pt", parts / "last.pt")
     assert losses_of(parts) == losses_of(whole)
-
-
-def stop_in_step(number: int, run: Callable[[], int]) -> int:
-    """Interrupts a run in the backward pass of its `number`-th step; returns its exit status."""
-    backward, calls = torch.Tensor.backward, [0]
-
-    def interrupting(self, *args, **kwargs):
-        calls[0] += 1
-        if calls[0] == number:
-            raise KeyboardInterrupt
-        return backward(self, *args, **kwargs)
-
-    torch.Tensor.backward = interrupting
-    try:
-        return run()
-    finally:
-        torch.Tensor.backward = backward
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -107,3 +108,20 @@ def assert_equal_states(a: Path, b: Path) -> None:
     for key, value in one.items():
         same = torch.equal(value, other[key]) if isinstance(value, torch.Tensor) else value == other[key]
         assert same, key
+
+
+def stop_in_step(number: int, run: Callable[[], int]) -> int:
+    """Interrupts a run in the backward pass of its `number`-th step; returns its exit status."""
+    backward, calls = torch.Tensor.backward, [0]
+
+    def interrupting(self, *args, **kwargs):
+        calls[0] += 1
+        if calls[0] == number:
+            raise KeyboardInterrupt
+        return backward(self, *args, **kwargs)
+
+    torch.Tensor.backward = interrupting
+    try:
+        return run()
+    finally:
+        torch.Tensor.backward = backward

@@ -98,7 +98,7 @@ def train(recipe: Recipe, team: Team, resume: bool) -> None:
         recipe, team, average, judge, opened.skipped,
         family=recipe.student, config=config, first=step, best=best,
     )  # fmt: skip
-    for arrays in batch_loader(stream, step, settings.total_steps, recipe.data.workers):
+    for arrays in batch_loader(stream, step, settings.total_steps, recipe.data.workers, team.device):
         set_rate(optimiser, rate_at(step, settings))
         arrays, centres = with_heatmaps(arrays, student.spec.geometry.search_side, stepper)
         parts = stepper.gradients(arrays, partial(taught_losses, stepper, teacher, lesson, centres=centres))

@@ -31,7 +31,8 @@ from training.engine.processes import Team, open_team
 from training.engine.random_states import batch_generator, seed_everything
 from training.engine.run_state import prepare_folder, read_run, restore_run
 from training.engine.schedules import make_optimiser, rate_at, set_rate
-from training.engine.stepping import Arrays, MovingAverage, Stepper, whole
+from training.engine.sharding import whole
+from training.engine.stepping import Arrays, MovingAverage, Stepper
 from training.engine.validation import VALIDATION_SEED, Seen, crop_sizes, judge_boxes, validation_batches
 from training.engine.watch import require_finite
 from training.losses.task import task_loss
@@ -123,7 +124,7 @@ def train(recipe: Recipe, team: Team, resume: bool) -> None:
         recipe, team, average, partial(stage.judge, held_out), opened.skipped,
         family=stage.family, config=config, first=step, best=best, better=stage.better,
     )  # fmt: skip
-    for arrays in batch_loader(stream, step, settings.total_steps, recipe.data.workers):
+    for arrays in batch_loader(stream, step, settings.total_steps, recipe.data.workers, team.device):
         set_rate(optimiser, rate_at(step, settings))
         arrays, centres = with_heatmaps(arrays, vit.search_side, stepper)
         arrays = with_mask_noise(arrays, step, stream.slots, recipe)
