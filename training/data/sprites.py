@@ -67,11 +67,11 @@ def random_sprite(bank: Sequence[AlignedImages], rng: np.random.Generator) -> Sp
         layout = [((0.5, 0.5), (1.0, 1.0))]
     else:
         layout = _stacked_layout(int(rng.integers(2, 5)), vertical=aspect < 1, rng=rng)
-    source = bank[rng.integers(len(bank))]
+    source = bank[int(rng.integers(len(bank)))]
     parts = []
     for centre, size in layout:
         if rng.random() < 0.4:
-            source = bank[rng.integers(len(bank))]
+            source = bank[int(rng.integers(len(bank)))]
         part_heat = heat * rng.uniform(0.5, 1.1)
         parts.append(_random_part(source, centre, size, part_heat, rng))
     return Sprite(tuple(parts), aspect)

@@ -28,6 +28,8 @@ class Deployable(nn.Module):
     inputs: what the graph takes, in the order of `forward`.
     """
 
+    mean_pixel: Tensor | None
+
     def __init__(self, tracker: Any, white: float, half: bool = False) -> None:
         """tracker: an `exportable.TrackerNetwork`. white: the largest pixel value of its inputs.
 
@@ -91,18 +93,21 @@ def _fold_pixel_scale(stem: LinearStem | ConvStem, white: float) -> None:
         white * torch.tensor(PIXEL_STD, dtype=torch.float64)[:, None, None]
     )
     if isinstance(stem, LinearStem):
+        assert first.bias is not None
         first.bias.data = (first.bias.data.double() - (weight * _mean_pixel(white)).sum((1, 2, 3))).float()
     first.weight.data = weight.float()
 
 
 def _fold_batch_norms(layers: nn.Sequential) -> None:
     for i in range(len(layers) - 1):
-        if isinstance(layers[i], nn.Conv2d) and isinstance(layers[i + 1], nn.BatchNorm2d):
-            layers[i] = fuse_conv_bn_eval(layers[i].double(), layers[i + 1].double()).float()
+        convolution, norm = layers[i], layers[i + 1]
+        if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            layers[i] = fuse_conv_bn_eval(convolution.double(), norm.double()).float()
             layers[i + 1] = nn.Identity()
 
 
 def _fold_scale(attention: Attention) -> None:
+    assert attention.scale is not None
     dim = attention.proj.in_features
     attention.qkv.weight.data[:dim] *= attention.scale
     attention.qkv.bias.data[:dim] *= attention.scale

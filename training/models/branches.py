@@ -85,12 +85,12 @@ def run_branches(
         rows = []
         for stream in streams:
             needed = kept < present and (elimination.mode == "ce" or stream.votes)
-            stream.tokens, row = stream.branch.blocks[layer].attend(stream.tokens, queries if needed else ())
+            stream.tokens, row = stream.branch.block(layer).attend(stream.tokens, queries if needed else ())
             rows.append(row)
         if kept < present:
             cuts[layer] = _eliminate(streams, rows, layer, kept, common=elimination.mode == "mce")
         for stream in streams:
-            stream.tokens = stream.branch.blocks[layer].feed_forward(stream.tokens)
+            stream.tokens = stream.branch.block(layer).feed_forward(stream.tokens)
             if stream.taps is not None:
                 stream.taps.append(stream.tokens)
     return cuts

@@ -56,7 +56,7 @@ def initial_state(model: CkdTrainingModel, source: Mapping[str, Tensor]) -> dict
     if bad:
         found, expected = list(mapped[bad[0]].shape), list(own[bad[0]].shape)
         raise ValueError(f"{len(bad)} keys are misshapen, first {bad[0]}: {found}, expected {expected}")
-    return {key: mapped.get(key, value) for key, value in own.items()}
+    return {**own, **mapped}
 
 
 def branch_and_head(

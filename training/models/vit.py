@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -212,6 +212,10 @@ class Vit(nn.Module):
         self.blocks = nn.ModuleList(Block(config, config.drop_path * i / last) for i in range(config.depth))
         self.norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
         self.apply(initialise_layer)
+
+    def block(self, layer: int) -> Block:
+        """One block; the first is 0."""
+        return cast(Block, self.blocks[layer])
 
     def embed(self, template: Tensor, search: Tensor, mask_keep: Tensor | None = None) -> Tensor:
         """Normalised pictures `[B, 3, H, W]` to tokens `[B, Nz + Nx, C]`, template first, raster order.
