@@ -54,9 +54,8 @@ def save_tiny(path: Path, config: CkdConfig, seed: int = 0) -> Path:
     """A checkpoint in our layout with recipe weights, and the teachers' keys as training leaves them."""
     state = synthetic_state(layout_of(CkdTracker(config)), seed)
     state["teacher_rgb.norm.bias"] = torch.zeros(32)
-    save_checkpoint(
-        path, state, family="ckd", config=config.to_dict(), recipe={"seed": seed, "data": "/a/b/pairs"}
-    )
+    recipe = {"seed": seed, "data": {"pairs": ["/a/b/pairs"], "template_dimming": 0.25}}
+    save_checkpoint(path, state, family="ckd", config=config.to_dict(), recipe=recipe)
     return path
 
 
@@ -153,7 +152,10 @@ def test_manifest_tells_where_the_network_comes_from(exported) -> None:
     counted = manifest.provenance["macs_counted"]
     assert manifest.macs == sum(counted.values()) > counted["attention products"] > 0
     assert manifest.provenance["checkpoint"]["file"] == "checkpoint.pt"
-    assert manifest.provenance["recipe"] == {"seed": 0, "data": "pairs"}
+    assert manifest.provenance["recipe"] == {
+        "seed": 0,
+        "data": {"pairs": ["pairs"], "template_dimming": 0.25},
+    }
     assert manifest.provenance["network"]["elimination"]["mode"] == "mce"
 
 
@@ -199,6 +201,11 @@ def test_pytorch_program_answers_like_the_network(tmp_path: Path) -> None:
     with torch.no_grad():
         for a, b in zip(program(*crops), tracker(*map(normalise, crops)), strict=True):
             torch.testing.assert_close(a, b, atol=1e-4, rtol=0)
+
+
+def test_the_tracker_dims_templates_as_training_did(exported) -> None:
+    manifest = load_bundle(exported("mce") / "bundle").manifest
+    assert manifest.tracker.template_dimming == 0.25
 
 
 def test_details_reach_the_manifest(exported) -> None:
