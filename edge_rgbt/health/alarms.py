@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from edge_rgbt.errors import UsageError
 from edge_rgbt.health.readings import MachineReadings
 from edge_rgbt.health.record import HealthRecord, ServiceNumbers
 
 LOG = logging.getLogger(__name__)
 _NS_PER_S = 1_000_000_000
+_POSITIVE = ("frame_age_p99_ms", "camera_silent_ms", "hot_c", "memory_growth_mb", "sensors_stalled_ms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,7 @@ class AlarmSettings:
     """
 
     frame_age_p99_ms: float = 100.0
-    stage_budgets_ms: Mapping[str, float] = field(default_factory=dict)
+    stage_budgets_ms: dict[str, float] = field(default_factory=dict)
     camera_silent_ms: float = 1000.0
     hot_c: float = 90.0
     throttle_margin_c: float = 4.0
@@ -36,6 +38,25 @@ class AlarmSettings:
     begin_after_s: float = 2.0
     end_after_s: float = 5.0
     release: float = 0.1
+
+    def __post_init__(self) -> None:
+        positive = {f"stage_budgets_ms.{name}": value for name, value in self.stage_budgets_ms.items()}
+        positive |= {name: getattr(self, name) for name in _POSITIVE}
+        faults = [
+            f"{name} is {value:g}, expected more than 0" for name, value in positive.items() if value <= 0
+        ]
+        faults += [
+            f"{name} is {getattr(self, name):g}, expected 0 or more"
+            for name in ("disk_free_mb", "throttle_margin_c", "warm_up_s", "begin_after_s", "end_after_s")
+            if getattr(self, name) < 0
+        ]
+        faults += [
+            f"{name} is {getattr(self, name):g}, expected 0 to below 1"
+            for name in ("memory_available_share", "release")
+            if not 0 <= getattr(self, name) < 1
+        ]
+        if faults:
+            raise UsageError("alarms: " + "; ".join(faults))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from edge_rgbt.errors import UsageError
 from edge_rgbt.health.alarms import Alarms, AlarmSettings
 from edge_rgbt.health.machine import MachineReader
 from edge_rgbt.health.readings import MachineReadings
@@ -22,12 +23,22 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True, slots=True)
 class HealthSettings:
-    """period_s: between records. disk_folder: where the recordings go. root: "/" or a fake tree in tests."""
+    """period_s: between records. log_every_s: between lines of summary in the log, 0 for none.
+
+    disk_folder: where the recordings go. root: "/" or a fake tree in tests.
+    """
 
     period_s: float = 1.0
+    log_every_s: float = 60.0
     disk_folder: Path = Path("/")
     root: Path = Path("/")
     alarms: AlarmSettings = field(default_factory=AlarmSettings)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.period_s <= 60:
+            raise UsageError(f"health: period_s is {self.period_s:g}, expected more than 0, at most 60")
+        if self.log_every_s < 0:
+            raise UsageError(f"health: log_every_s is {self.log_every_s:g}, expected 0 or more")
 
 
 class HealthMonitor:
@@ -49,7 +60,7 @@ class HealthMonitor:
         self._reader = MachineReader(settings.root, settings.disk_folder)
         self._alarms = Alarms(settings.alarms)
         self._machine: _Look | None = None
-        self._began_ns = 0
+        self._began_ns = self._next_line_ns = 0
         self._closing = threading.Event()
         self._told: set[str] = set()
         self._threads = [
@@ -114,6 +125,9 @@ class HealthMonitor:
         cost_ms = round((time.monotonic_ns() - now_ns) / 1e6, 3)
         record = dataclasses.replace(record, alarms=alarms, cost_ms=cost_ms)
         self.latest = record
+        if self._settings.log_every_s and now_ns >= self._next_line_ns:
+            self._next_line_ns = now_ns + round(self._settings.log_every_s * 1e9)
+            LOG.info("%s", record.summary())
         if self._on_record is not None:
             on_record = self._on_record
             self._call("consumer", lambda: on_record(record))

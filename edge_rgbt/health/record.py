@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,6 +84,34 @@ class HealthRecord:
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists and numbers for JSON; keys are the field names, `schema` says which layout."""
         return {"schema": SCHEMA, **dataclasses.asdict(self)}
+
+    def summary(self) -> str:
+        """One line for the log and for `systemctl status`; what is not known is left out."""
+        parts = [f"ALARM {', '.join(self.alarms)}"] if self.alarms else []
+        if self.service is not None and self.service.frame_age_p99_ms is not None:
+            parts.append(f"frame age p99 {self.service.frame_age_p99_ms:.0f} ms")
+        if self.service is not None and (queues := self.service.queues):
+            parts.append(f"{sum(queue.dropped for queue in queues.values())} dropped")
+        if (machine := self.machine) is not None:
+            parts += _machine_summary(machine)
+        return "; ".join(parts) or "nothing known yet"
+
+
+def _machine_summary(machine: MachineReadings) -> Iterator[str]:
+    if machine.temperatures:
+        name, hottest = max(machine.temperatures.items(), key=lambda item: item[1].celsius)
+        yield f"{name} {hottest.celsius:.0f} C"
+    for name, clock in machine.clocks.items():
+        if name.startswith("gpu") and clock.cap_mhz is not None:
+            yield f"{name} {clock.current_mhz:.0f} of {clock.cap_mhz:.0f} MHz"
+    if machine.rails:
+        # The first rail is the whole module's input on every Orin; the others are parts of it.
+        name, rail = next(iter(machine.rails.items()))
+        yield f"{name} {rail.watts:.1f} W"
+    if machine.memory.process_mb is not None:
+        yield f"memory {machine.memory.process_mb:.0f} MB"
+    if machine.disk is not None:
+        yield f"disk {machine.disk.free_mb / 1e3:.1f} GB free"
 
 
 def stages_from_summary(summary: Mapping[str, Mapping[str, float]]) -> dict[str, StageNumbers]:

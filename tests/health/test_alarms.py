@@ -8,6 +8,7 @@ import logging
 import pytest
 from machines import orin_nx, write_tree
 
+from edge_rgbt.errors import UsageError
 from edge_rgbt.health import (
     Alarms,
     AlarmSettings,
@@ -19,6 +20,7 @@ from edge_rgbt.health import (
     StageNumbers,
 )
 from edge_rgbt.health.readings import Clock, Disk, Memory, Rail, Temperature
+from edge_rgbt.runtime import STAGES
 
 NOTHING = HealthRecord(
     number=0,
@@ -187,3 +189,28 @@ def test_a_warm_orin_raises_nothing_and_a_hot_one_says_all(tmp_path):
     hot = reader.read()
     assert flight.go(1, machine=hot) == ("over-current:oc3",)
     assert flight.go(3, machine=hot) == ("clock-cap:gpu", "over-current:oc3", "temperature:gpu", "throttling")
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"frame_age_p99_ms": 0.0}, "frame_age_p99_ms is 0"),
+        ({"disk_free_mb": -1.0}, "disk_free_mb is -1"),
+        ({"release": 1.0}, "release is 1"),
+        ({"stage_budgets_ms": {"crop": 0.0}}, "stage_budgets_ms.crop is 0"),
+    ],
+)
+def test_limits_that_cannot_be_are_refused(change, fault):
+    with pytest.raises(UsageError, match=fault):
+        AlarmSettings(**change)
+
+
+def test_the_stage_tables_budgets_are_limits():
+    budgets = {stage.name: stage.budget_ms for stage in STAGES if stage.budget_ms is not None}
+    flight = Flight(AlarmSettings(stage_budgets_ms=budgets))
+    at_the_budget = {name: StageNumbers(budget_ms, budget_ms, 100) for name, budget_ms in budgets.items()}
+    assert flight.go(5, service=ServiceNumbers(stages=at_the_budget)) == ()
+    over = {name: StageNumbers(budget_ms * 1.01, budget_ms, 200) for name, budget_ms in budgets.items()}
+    alarms = flight.go(5, service=ServiceNumbers(stages=over))
+    assert alarms == tuple(sorted(f"stage-budget:{name}" for name in budgets))
+    assert len(alarms) >= 4

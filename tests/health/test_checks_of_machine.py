@@ -192,7 +192,7 @@ def test_elements_that_are_there_are_good():
     if shutil.which("gst-inspect-1.0") is None:
         pytest.skip("needs gst-inspect-1.0 (Debian package gstreamer1.0-tools)")
     site = Site(configured=True, pipelines=("videotestsrc ! fakesink",))
-    findings = [f for f in check_gstreamer(site) if "binding" not in f.found]
+    findings = [f for f in check_gstreamer(site) if "PyGObject" not in f.found]
     assert [(f.verdict, "videotestsrc" in f.found) for f in findings] == [(Verdict.GOOD, True)]
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from machines import orin_nx
 
+from edge_rgbt.errors import UsageError
 from edge_rgbt.health import (
     CameraNumbers,
     HealthMonitor,
@@ -139,3 +140,26 @@ def test_stage_numbers_come_from_the_loops_statistics():
     assert stages_from_summary(statistics.summary()) == {
         "register": StageNumbers(p50_ms=50.5, p99_ms=pytest.approx(99.01), frames=100)
     }
+
+
+def test_the_log_gets_a_line_of_summary_now_and_then(tmp_path, caplog):
+    settings = HealthSettings(0.01, log_every_s=3600.0, disk_folder=tmp_path, root=orin_nx(tmp_path))
+    records: list[HealthRecord] = []
+    monitor = HealthMonitor(settings, lambda: NUMBERS, records.append)
+    with caplog.at_level(logging.INFO, "edge_rgbt.health"), monitor:
+        _wait_for(lambda: len(records) >= 5)
+    assert [r.getMessage() for r in caplog.records] == [records[0].summary()]
+
+
+def test_the_summary_names_what_matters(tmp_path):
+    with HealthMonitor(_settings(orin_nx(tmp_path)), lambda: NUMBERS) as monitor:
+        _wait_for(lambda: monitor.latest and monitor.latest.machine)
+    assert monitor.latest is not None
+    assert monitor.latest.summary().startswith(
+        "frame age p99 40 ms; 7 dropped; tj 55 C; gpu 306 of 408 MHz; VDD_IN 9.2 W; memory 217 MB; disk "
+    )
+
+
+def test_impossible_periods_are_refused():
+    with pytest.raises(UsageError, match="period_s is 0"):
+        HealthSettings(period_s=0.0)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import shutil
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
+from edge_rgbt.cameras.system_gi import import_gi
+from edge_rgbt.errors import CameraError
 from edge_rgbt.health.checks.finding import Finding, Site, good, note, wrong
 
-DEBIAN_MODULES = Path("/usr/lib/python3/dist-packages")
 # element -> Debian or L4T package; what every camera needs first, then what pipelines usually name
 PACKAGES = {
     "appsink": "gstreamer1.0-plugins-base",
@@ -43,8 +42,10 @@ def check_gstreamer(site: Site) -> Iterator[Finding]:
     if program is None:
         yield tell("GStreamer", "gst-inspect-1.0 is not there", "apt install gstreamer1.0-tools")
         return
-    if importlib.util.find_spec("gi") is None and not (DEBIAN_MODULES / "gi").is_dir():
-        yield tell("GStreamer", "its Python binding `gi` is not there", "apt install python3-gi")
+    try:
+        import_gi()
+    except CameraError as error:
+        yield tell("GStreamer", str(error))
     elements = sorted({"appsink", *pipeline_elements(site.pipelines)}) if needed else GENERIC
     missing = [name for name in elements if not _has(program, name)]
     if missing:
