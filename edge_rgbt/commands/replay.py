@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
+from edge_rgbt.errors import UsageError
 from edge_rgbt.metrics import RULE_SETS
 
 NAME = "replay"
-HELP = "track a sequence, a dataset or a pair of videos and write results, scores and a report"
+HELP = "track a sequence, a dataset, a pair of videos or a recorded flight; write results, scores, a report"
 EXAMPLE = "edge-rgbt replay /data/RGBT234/elecbike3 --out results --video"
 
 _METRICS = ("PR", "NPR", "SR", "MPR", "MSR")
@@ -21,10 +23,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "source",
         metavar="SOURCE",
-        help="dataset root, sequence folder, folder of pairs, or two videos as RGB.mp4,THERMAL.mp4",
+        help="dataset root, sequence folder, folder of pairs, two videos as RGB.mp4,THERMAL.mp4, or a "
+        "recorded flight.mcap",
     )
     parser.add_argument("--bundle", type=Path, metavar="B", help="model bundle; the shipped one if left out")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the results")
+    parser.add_argument(
+        "--export-dataset",
+        type=Path,
+        metavar="DIR",
+        help="write the frames of recorded flights into this new folder in the VTUAV layout; without --out, "
+        "do only that",
+    )
     parser.add_argument("--dataset", choices=sorted(RULE_SETS), help="layout and scoring rules of SOURCE")
     parser.add_argument("--split", help="part of the dataset, e.g. train; 'all' takes every part")
     parser.add_argument(
@@ -57,6 +67,13 @@ def run(args: argparse.Namespace) -> int:
     from edge_rgbt.replay.options import ReplayOptions
     from edge_rgbt.replay.runner import replay
 
+    if args.out is None and args.export_dataset is None:
+        raise UsageError("--out is missing; give a folder for the results, or --export-dataset DIR")
+    exported = None if args.export_dataset is None else _export(args)
+    if args.out is None:
+        if args.json:
+            print(json.dumps(exported, indent=2))
+        return 0
     options = ReplayOptions(
         source=args.source,
         out=args.out,
@@ -74,11 +91,28 @@ def run(args: argparse.Namespace) -> int:
         integer_boxes=args.integer_boxes,
     )
     report = replay(options)
+    if exported is not None:
+        report["exported"] = exported
     if args.json:
         print(json.dumps(report, indent=2, allow_nan=False))
     else:
         _print_summary(report, args.out)
     return 1 if report["faults"] else 0
+
+
+def _export(args: argparse.Namespace) -> dict[str, Any]:
+    """Writes the dataset; says so on standard error, which leaves standard output to the report."""
+    from tqdm import tqdm
+
+    from edge_rgbt.replay.export import describe, export_flights
+
+    watched = sys.stderr.isatty()
+    with tqdm(unit=" pairs", disable=not watched, file=sys.stderr) as bar:
+        sequences = export_flights(args.source, args.export_dataset, bar.update)
+    pairs = sum(len(sequence.boxes) for sequence in sequences)
+    counted = "1 sequence" if len(sequences) == 1 else f"{len(sequences)} sequences"
+    print(f"edge-rgbt replay: {counted}, {pairs} pairs in {args.export_dataset}", file=sys.stderr)
+    return describe(sequences, args.export_dataset)
 
 
 def _print_summary(report: dict[str, Any], out: Path) -> None:

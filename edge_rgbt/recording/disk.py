@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 
 from edge_rgbt.recording import foxglove
+from edge_rgbt.recording.names import segment_path
 from edge_rgbt.recording.outbox import Note, Picture
 from edge_rgbt.recording.pictures import encode_picture
 from edge_rgbt.recording.plain import to_plain
@@ -21,13 +22,7 @@ from edge_rgbt.recording.topics import FRAME_LEAVES_OUT, FRAMES, IMAGES
 
 LOG = logging.getLogger(__name__)
 RETRY_S = 5.0
-SUFFIX = ".mcap"
 _MOST_NAMES = 10_000
-
-
-def segment_path(folder: Path, flight: str, number: int) -> Path:
-    """`FLIGHT.mcap`, then `FLIGHT.002.mcap` and so on."""
-    return folder / (f"{flight}{SUFFIX}" if number == 1 else f"{flight}.{number:03d}{SUFFIX}")
 
 
 class FlightFiles:
@@ -82,6 +77,8 @@ class FlightFiles:
             self._require_room()
             self.counters.bytes = self._closed_bytes + self._segment.bytes
             settings, age_s = self._settings, time.monotonic() - self._segment.begun_s
+            if self.problem and age_s >= RETRY_S:
+                self._say_recovered()
             if self._segment.bytes >= settings.segment_mb * 1e6 or age_s >= settings.segment_s:
                 self._finish()
         except OSError as error:
@@ -110,10 +107,6 @@ class FlightFiles:
             self._fail(error)
             return False
         self.counters.segments += 1
-        if self.problem:
-            lost = self.counters.lost - self._lost_before
-            LOG.warning("recording goes on in %s; %d messages are lost", self._segment.path, lost)
-            self.problem = ""
         return True
 
     def _begin(self) -> Segment:
@@ -151,6 +144,7 @@ class FlightFiles:
         self.counters.disk_errors += 1
         if self._segment is not None:
             self._segment.abandon()
+            self.counters.segments -= self._segment.empty
             self._closed_bytes += self._segment.bytes
             self.counters.bytes = self._closed_bytes
             self._segment = None
@@ -160,6 +154,13 @@ class FlightFiles:
             reason = error.strerror or error
             LOG.error("%s: cannot record (%s); trying again every %g s", self._folder, reason, RETRY_S)
         self.problem = error.strerror or str(error)
+
+    def _say_recovered(self) -> None:
+        """A disk that is nearly full takes a little now and then; only one that goes on doing so is well."""
+        assert self._segment is not None
+        lost = self.counters.lost - self._lost_before
+        LOG.warning("recording goes on in %s; %d messages are lost", self._segment.path, lost)
+        self.problem = ""
 
     def _add_picture(self, item: Picture) -> None:
         assert self._segment is not None

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from edge_rgbt.errors import SequenceError
 from edge_rgbt.recording import topics
-from edge_rgbt.recording.disk import SUFFIX, segment_path
 from edge_rgbt.recording.foxglove import image_bytes
+from edge_rgbt.recording.inputs import restored_registration
+from edge_rgbt.recording.names import SUFFIX, flight_of, segment_path
 from edge_rgbt.recording.pictures import EncodedPicture, decode_picture
 from edge_rgbt.recording.plain import from_plain
 from edge_rgbt.recording.recovery import FileEnd, RecordStream
@@ -25,7 +23,6 @@ from edge_rgbt.types import Box, Frame, FramePair, Modality, PixelFormat, TrackS
 
 _MODALITY_OF = {topic: modality for modality, topic in topics.IMAGES.items()}
 _FRAME_OF = {topic: modality for modality, topic in topics.FRAMES.items()}
-_LATER_SEGMENT = re.compile(r"\.\d{3,}$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +87,8 @@ class RecordedPair:
 class RecordedStep:
     """What went into a step besides its pair, and what came out.
 
-    thermal: the slow map's state before it. registration: plain values, or MISSING where it was that of the
-    step before. state: None if the step failed, which `fault` explains, or if the file ends here.
+    thermal: the slow map's state before it. registration: None if there was none, or SAME_AS_BEFORE.
+    state: None if the step failed, which `fault` explains, or if the file ends here.
     """
 
     start: Box | None
@@ -101,7 +98,7 @@ class RecordedStep:
     fault: str
 
 
-MISSING = object()
+SAME_AS_BEFORE = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +135,7 @@ class FlightRecording:
     @property
     def files(self) -> list[Path]:
         """The files of the flight from this one on; a gap in their numbers ends the list."""
-        if _LATER_SEGMENT.search(self.name):
+        if self.name != flight_of(self.path):
             return [self.path]
         files, number = [self.path], 2
         while (path := segment_path(self.path.parent, self.name, number)).is_file():
@@ -297,12 +294,7 @@ def _step(plain: Mapping[str, Any], state: TrackState | None) -> RecordedStep:
     return RecordedStep(
         None if start is None else Box(*start),
         None if thermal is None else (float(thermal[0]), float(thermal[1]), int(thermal[2])),
-        plain.get("registration", MISSING),
+        restored_registration(plain["registration"]) if "registration" in plain else SAME_AS_BEFORE,
         state,
         plain["fault"],
     )
-
-
-def recorded_matrix(registration: Mapping[str, Any]) -> np.ndarray:
-    """The 3x3 matrix of a step's registration."""
-    return np.array(registration["matrix"], np.float64)

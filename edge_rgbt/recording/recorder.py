@@ -24,7 +24,9 @@ import numpy as np
 from edge_rgbt import __version__
 from edge_rgbt.machine import describe_machine
 from edge_rgbt.recording import topics
-from edge_rgbt.recording.disk import FlightFiles, segment_path
+from edge_rgbt.recording.disk import FlightFiles
+from edge_rgbt.recording.inputs import LoopInputs, plain_registration
+from edge_rgbt.recording.names import segment_path
 from edge_rgbt.recording.outbox import Note, Outbox, Picture
 from edge_rgbt.recording.plain import to_plain
 from edge_rgbt.recording.segment import SegmentHead, load_mcap
@@ -73,22 +75,6 @@ class FlightContext:
             text = json.dumps(manifest.to_dict()).encode()
             attachments["manifest.json"] = ("application/json", text)
         return SegmentHead(flight, metadata, attachments)
-
-
-@dataclass(frozen=True)
-class LoopInputs:
-    """What a step depends on besides its pair and what the target's own history left in the tracker.
-
-    thermal: the slow map before the step, as `ThermalRange.state`.
-    """
-
-    thermal: tuple[float, float, int] | None
-    registration: Registration | None
-
-    @classmethod
-    def of(cls, loop: TrackingLoop) -> LoopInputs:
-        """To be taken before `loop.step`."""
-        return cls(loop.thermal.state, loop.registration)
 
 
 class FlightRecorder:
@@ -178,7 +164,7 @@ class FlightRecorder:
             }
             if start is not None or inputs.registration is not self._registration:
                 self._registration = inputs.registration
-                step["registration"] = _plain_registration(inputs.registration)
+                step["registration"] = plain_registration(inputs.registration)
             self._put_pair(pair, step, state)
 
     def health(self, health: Mapping[str, Any]) -> None:
@@ -290,16 +276,6 @@ def recorded_step(
         raise
     recorder.step(pair, state, inputs, box)
     return state
-
-
-def _plain_registration(registration: Registration | None) -> dict[str, Any] | None:
-    if registration is None:
-        return None
-    return {
-        "matrix": registration.matrix.tolist(),
-        "rgb_size": list(registration.rgb_size),
-        "tir_size": None if registration.tir_size is None else list(registration.tir_size),
-    }
 
 
 def _unused_name(folder: Path) -> str:

@@ -13,6 +13,8 @@ from typing import IO, Any
 from edge_rgbt.errors import EdgeRgbtError, SequenceError
 
 MAGIC = b"\x89MCAP0\r\n"
+_FOOTER, _FOOTER_BYTES = 0x02, 20
+_RESERVED = range(0x10, 0x80)  # opcodes that no version of the format uses; those above are applications' own
 _PREFIX = struct.Struct("<BQ")  # opcode and length of every record
 
 
@@ -62,7 +64,10 @@ class RecordStream:
         if length > size - file.tell():
             self.end = FileEnd(False, size - began, "the file is cut off")
             return []
-        if opcode == _FOOTER:
+        if opcode == 0 or opcode in _RESERVED:  # zeros are what a power loss leaves of blocks never written
+            self.end = FileEnd(False, size - began, "what follows is no record")
+            return []
+        if opcode == _FOOTER and length == _FOOTER_BYTES:
             self.end = FileEnd(True)
             return []
         if opcode not in parsers:
@@ -73,9 +78,6 @@ class RecordStream:
         except Exception as error:  # at damaged bytes, decompressors and parsers raise whatever they like
             self.end = FileEnd(False, size - began, f"a record is damaged: {error or type(error).__name__}")
             return []
-
-
-_FOOTER = 0x02
 
 
 def _parsers() -> dict[int, Callable[[bytes], list[Any]]]:

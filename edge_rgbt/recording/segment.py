@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Mapping
@@ -33,15 +34,22 @@ class SegmentHead:
 
 
 class Segment:
-    """One file. Every method raises OSError when the disk refuses; `abandon` then keeps what was whole."""
+    """One file. Every method raises OSError when the disk refuses; `abandon` then keeps what was whole.
+
+    It appears under its name once its head is on the disk, so that every file that is there can be opened.
+    Raises FileExistsError if the name is taken.
+    """
 
     def __init__(self, path: Path, number: int, head: SegmentHead, compression: str) -> None:
         writer_class, kinds = load_mcap()
         self.path = path
         self.begun_s = time.monotonic()
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
         self._file = _RecordFile(path)
         self._channels: dict[tuple[str, str], int] = {}
         self._schemas: dict[str, int] = {}
+        self._head_bytes = 0
         self._writer = writer_class(
             self._file, chunk_size=_CHUNK_BYTES, compression=kinds[compression.upper()]
         )
@@ -73,6 +81,11 @@ class Segment:
         self._writer.flush()
         self._file.sync()
 
+    @property
+    def empty(self) -> bool:
+        """True while nothing but the head has reached the file."""
+        return self._file.position <= self._head_bytes
+
     def finish(self) -> None:
         """Ends the file with its index."""
         self._writer.finish()
@@ -80,9 +93,12 @@ class Segment:
         self._file.close()
 
     def abandon(self) -> None:
-        """Cuts the file back to its last whole record and leaves it; removes one that holds nothing."""
+        """Cuts the file back to its last whole record and leaves it; removes one without any message."""
         self._file.cut_back()
         self._file.close()
+        if self.empty:
+            with suppress(OSError):
+                self.path.unlink()
 
     def _write_head(self, head: SegmentHead, number: int) -> None:
         self._writer.start(profile="", library=f"edge-rgbt {__version__}")
@@ -92,7 +108,8 @@ class Segment:
         for name, (media_type, data) in head.attachments.items():
             self._writer.add_attachment(now_ns, now_ns, name, media_type, data)
         self._file.sync()
-        self._file.sync_folder()
+        self._file.appear()
+        self._head_bytes = self._file.position
 
     def _channel(self, topic: str, name: str, kind: str, schema: Any, message_encoding: str) -> int:
         channel = self._channels.get((topic, name))
@@ -114,8 +131,8 @@ class _RecordFile:
     """What the MCAP writer writes to, whole records at a time: every finished `write` is a safe end."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        self._path, self._part = path, path.with_name(path.name + ".part")
+        self._fd = os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
         self.position = 0
 
     def write(self, data: bytes) -> int:
@@ -134,8 +151,9 @@ class _RecordFile:
     def sync(self) -> None:
         os.fdatasync(self._fd)
 
-    def sync_folder(self) -> None:
-        """Makes the file's name durable."""
+    def appear(self) -> None:
+        """Takes its final name, durably."""
+        os.rename(self._part, self._path)
         fd = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(fd)
@@ -151,6 +169,8 @@ class _RecordFile:
     def close(self) -> None:
         with suppress(OSError):
             os.close(self._fd)
+        with suppress(OSError):
+            self._part.unlink(missing_ok=True)  # still there if the head could not be written
 
 
 def load_mcap() -> tuple[Any, Any]:

@@ -13,6 +13,7 @@ from edge_rgbt.errors import SequenceError, UsageError
 from edge_rgbt.metrics.boxes import read_truth
 from edge_rgbt.metrics.rules import Truth
 from edge_rgbt.metrics.truth import BOX_LAYOUTS, TruthFiles, box_layout, split_folders, truth_files
+from edge_rgbt.recording.names import SUFFIX, first_files
 from edge_rgbt.replay.sources import DEFAULT_FPS, ImagePairs, PairSource, VideoPair
 from edge_rgbt.types import Box
 
@@ -73,13 +74,14 @@ class Sequence:
 
 @dataclass(frozen=True)
 class Recording:
-    """Where one sequence lies; nothing is opened before `load`."""
+    """Where one sequence lies; nothing is opened before `load`. flight: `place` is a flight's first file."""
 
     name: str
     place: Path
     dataset: str | None = None
     rgb_video: Path | None = None
     tir_video: Path | None = None
+    flight: bool = False
 
     def load(self) -> Sequence:
         """Lists the pictures and reads the boxes. Raises SequenceError naming sequence and file."""
@@ -101,7 +103,7 @@ class Recording:
         """About how many pairs it holds, quickly; 0 for videos and for folders that `load` will refuse."""
         layout = IMAGE_LAYOUTS[self.dataset] if self.dataset else _ANY_LAYOUT
         folder = next((self.place / name for name in layout.rgb if (self.place / name).is_dir()), None)
-        return 0 if folder is None or self.rgb_video else len(os.listdir(folder))
+        return 0 if folder is None or self.rgb_video or self.flight else len(os.listdir(folder))
 
     def _sequence(self, rgb: tuple[Path, ...], tir: tuple[Path, ...], video: bool) -> Sequence:
         files = self._truth_files()
@@ -151,8 +153,12 @@ def find_recordings(source: str, dataset: str | None = None, split: str | None =
         recording = Recording(_shared_name(pair[0]), pair[0].parent, None, *pair)
         return Collection((recording,), None, "", False)
     root = Path(source)
+    if root.suffix == SUFFIX and root.is_file():
+        return Collection((_flight(root),), None, "", False)
     if not root.is_dir():
-        raise UsageError(f"{source}: no such folder; give a dataset, a sequence folder or RGB,THERMAL videos")
+        raise UsageError(
+            f"{source}: no such folder; give a dataset, a sequence folder, RGB,THERMAL videos or a flight"
+        )
     chosen = dataset or _recognise(root)
     if _is_sequence(root, chosen) and not _video_pairs(root):
         recordings = [Recording(root.resolve().name, root, chosen)]
@@ -170,6 +176,7 @@ def find_recordings(source: str, dataset: str | None = None, split: str | None =
 def _recordings_in(folder: Path, dataset: str | None) -> Iterator[Recording]:
     """Sequences in a folder of sequences; without a known dataset, also one level further down."""
     if dataset is None:
+        yield from map(_flight, first_files(folder))
         yield from _video_pairs(folder)
     for child in _folders(folder):
         known = dataset or _recognise(child)
@@ -179,6 +186,7 @@ def _recordings_in(folder: Path, dataset: str | None) -> Iterator[Recording]:
             if known and _is_sequence_root(child, known):
                 yield from _recordings_in(child, known)
             else:
+                yield from map(_flight, first_files(child))
                 yield from _video_pairs(child)
 
 
@@ -289,6 +297,10 @@ def _video_pair_argument(source: str) -> tuple[Path, Path] | None:
         missing = next(p for p in (source[: cuts[0]], source[cuts[0] + 1 :]) if not Path(p).is_file())
         raise UsageError(f"{missing or source}: no such video file")
     return None
+
+
+def _flight(path: Path) -> Recording:
+    return Recording(path.name.removesuffix(SUFFIX), path, flight=True)
 
 
 def _video_pairs(folder: Path) -> list[Recording]:

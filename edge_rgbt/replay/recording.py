@@ -40,17 +40,12 @@ def run_recording(
     on_frame: Any = lambda: None,
 ) -> SequenceRun:
     """Tracks one recording and writes its files. Raises SequenceError if it cannot be read or tracked."""
+    if recording.flight:
+        return _run_flight(tracking, recording, options, publisher, on_frame)
     sequence = recording.load()
     with ExitStack() as stack:
         source = stack.enter_context(closing(sequence.open(options.fps)))
-        observers: list[Observer] = []
-        if options.video:
-            from edge_rgbt.outputs.video import AnnotatedVideo
-
-            path = options.out / f"{sequence.name}.mp4"
-            observers.append(stack.enter_context(AnnotatedVideo(path, source.fps)).write)
-        if publisher is not None:
-            observers.append(_publishing(publisher, options.realtime))
+        observers = _observers(stack, sequence.name, options, publisher, source.fps)
         run = track_sequence(
             tracking, sequence, source, options.init, options.realtime, tuple(observers), on_frame
         )
@@ -59,6 +54,43 @@ def run_recording(
         return run
     score, overlaps = score_boxes(path, sequence.truth, sequence.dataset)
     return replace(run, score=score, overlaps=overlaps)
+
+
+def _run_flight(
+    tracking: Tracking,
+    recording: Recording,
+    options: ReplayOptions,
+    publisher: TrackPublisher | None,
+    on_frame: Any,
+) -> SequenceRun:
+    from edge_rgbt.replay.flight import refuse_other_options, track_flight
+
+    refuse_other_options(options.realtime)
+    with ExitStack() as stack:
+
+        def observers(fps: float) -> tuple[Observer, ...]:
+            return tuple(_observers(stack, recording.name, options, publisher, fps))
+
+        run = track_flight(
+            tracking, recording.place, recording.name, options.init, options.fps, observers, on_frame
+        )
+    write_boxes(options.out, run, options.integer_boxes)
+    return run
+
+
+def _observers(
+    stack: ExitStack, name: str, options: ReplayOptions, publisher: TrackPublisher | None, fps: float
+) -> list[Observer]:
+    """Video and MAVLink, where asked for; `stack` ends them."""
+    observers: list[Observer] = []
+    if options.video:
+        from edge_rgbt.outputs.video import AnnotatedVideo
+
+        video = AnnotatedVideo(options.out / f"{name}.mp4", fps)
+        observers.append(stack.enter_context(video).write)
+    if publisher is not None:
+        observers.append(_publishing(publisher, options.realtime))
+    return observers
 
 
 def outcome_of(

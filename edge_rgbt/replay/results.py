@@ -29,7 +29,7 @@ class SequenceRun:
     dropped repeats the last tracked one's in both. tracked: bool `[frames]`. scores: the tracker's own, 0..1.
     stages: stage name -> milliseconds of the tracked frames after the first (which only starts the tracker).
     note: what about it is worth knowing, or empty. score: against the truth, None without one; `overlaps` is
-    NaN where no frame is annotated.
+    NaN where no frame is annotated. flight: how it compares with the recorded flight that it repeats.
     """
 
     name: str
@@ -47,6 +47,7 @@ class SequenceRun:
     note: str = ""
     score: SequenceScore | None = None
     overlaps: np.ndarray = field(default_factory=lambda: np.empty(0))
+    flight: Mapping[str, Any] | None = None
 
     @property
     def dropped(self) -> int:
@@ -190,6 +191,8 @@ def _sequence_entry(run: SequenceRun) -> dict[str, Any]:
         "rules": None,
         "scores": None,
     }
+    if run.flight is not None:
+        entry["flight"] = dict(run.flight)
     if run.score:
         entry |= {
             "rules": rules_for(run.dataset).label,

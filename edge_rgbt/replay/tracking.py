@@ -43,13 +43,14 @@ class Tracking:
         """Tracks one pair; a box starts on it and forgets what was tracked before."""
         if box is not None:
             self.loop.restart()
-        self._fit_registration(pair)
+        self.fit_registration(pair)
         return self.loop.step(pair, box)
 
     def close(self) -> None:
         self.loop.close()
 
-    def _fit_registration(self, pair: FramePair) -> None:
+    def fit_registration(self, pair: FramePair) -> None:
+        """Stretches thermal pictures of another size over the RGB ones."""
         rgb, tir = (pair.rgb.width, pair.rgb.height), (pair.tir.width, pair.tir.height)
         known = self.loop.registration
         if rgb == tir:
@@ -85,7 +86,7 @@ class FlightClock:
         self._next = max(index + 1, math.floor(self._free_s * self._fps))
 
 
-class _Record:
+class RunRecord:
     """Per-frame columns of a run while it grows."""
 
     def __init__(self) -> None:
@@ -109,21 +110,22 @@ class _Record:
             for timing in state.timings:
                 self.stages.setdefault(timing.stage, []).append(timing.duration_ns / 1e6)
 
-    def run(self, sequence: Sequence, source: PairSource, wall_s: float) -> SequenceRun:
+    def run(self, name: str, dataset: str | None, fps: float, wall_s: float, note: str) -> SequenceRun:
+        """The finished run."""
         return SequenceRun(
-            name=sequence.name,
-            dataset=sequence.dataset,
+            name=name,
+            dataset=dataset,
             boxes=np.array(self.boxes),
             seconds=np.array(self.seconds),
             scores=np.array(self.scores),
             tracked=np.array(self.tracked),
             lost=np.array(self.lost),
             stages={name: np.array(values) for name, values in self.stages.items() if values},
-            fps=source.fps,
+            fps=fps,
             wall_s=wall_s,
             width=self.size[0],
             height=self.size[1],
-            note=source.shortfall(),
+            note=note,
         )
 
 
@@ -146,7 +148,7 @@ def track_sequence(
     if start is None:
         raise SequenceError(f"{sequence.name}: no box to start on; give one with --init x,y,w,h")
     began = time.perf_counter()
-    record = _Record()
+    record = RunRecord()
     truths = _truth_boxes(sequence.truth)
     pairs = _tracked_pairs(tracking, source, start, FlightClock(source.fps) if realtime else None)
     try:
@@ -163,7 +165,8 @@ def track_sequence(
         raise SequenceError(f"{sequence.name}: {error}") from error
     finally:
         pairs.close()
-    return record.run(sequence, source, time.perf_counter() - began)
+    wall_s = time.perf_counter() - began
+    return record.run(sequence.name, sequence.dataset, source.fps, wall_s, source.shortfall())
 
 
 def _tracked_pairs(

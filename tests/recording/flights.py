@@ -60,6 +60,7 @@ def record_loop(
                 states.append(recorded_step(loop, recorder, pair, starts.get(t)))
             else:
                 recorder.pair(pair)
+        recorder.close(timeout_s=120)  # on a machine so busy that ten seconds are nothing
     loop.close()
     return states
 
@@ -71,3 +72,29 @@ def end_of(path: Path):
         pass
     (end,) = recording.ends.values()
     return end
+
+
+def without_message(path: Path, copy: Path, topic: str, index: int) -> Path:
+    """A copy of a recording that lacks one message, as after a full queue."""
+    from mcap.reader import make_reader
+    from mcap.writer import Writer
+
+    with path.open("rb") as source, copy.open("wb") as sink:
+        reader, writer = make_reader(source), Writer(sink)
+        writer.start()
+        for metadata in reader.iter_metadata():
+            writer.add_metadata(metadata.name, metadata.metadata)
+        channels, seen = {}, 0
+        for schema, channel, message in reader.iter_messages(log_time_order=False):
+            if channel.id not in channels:
+                number = writer.register_schema(schema.name, schema.encoding, schema.data)
+                channels[channel.id] = writer.register_channel(
+                    channel.topic, channel.message_encoding, number
+                )
+            seen += channel.topic == topic
+            if channel.topic == topic and seen == index + 1:
+                continue
+            at = channels[channel.id]
+            writer.add_message(at, message.log_time, message.data, message.publish_time, message.sequence)
+        writer.finish()
+    return copy

@@ -13,7 +13,9 @@ from worlds import path_box
 
 from edge_rgbt.errors import UsageError
 from edge_rgbt.recording import FlightContext, FlightRecorder, RecorderSettings, open_recording, topics
-from edge_rgbt.recording.recorder import LoopInputs
+from edge_rgbt.recording.inputs import LoopInputs
+from edge_rgbt.recording.reader import SAME_AS_BEFORE
+from edge_rgbt.register import Lens, Registration
 from edge_rgbt.types import Box, Frame, FramePair, Modality, PixelFormat, StageTiming, TrackState, TrackStatus
 
 pytest.importorskip("mcap", reason="needs the record extra")
@@ -94,6 +96,23 @@ def test_tracks_come_back_exactly(tmp_path):
     assert decoded is not None
     assert decoded.handed_ns == 77
     assert np.array_equal(decoded.tir.image, pair.tir.image)
+
+
+def test_a_registration_with_lenses_comes_back_to_the_last_bit(tmp_path):
+    lenses = (Lens((700.1, 701.3), (320.7, 255.1), (-0.1, 1 / 30)), Lens((900.0, 900.0), (80, 60)))
+    matrix = np.array([[1.01, 0.02, 3.3], [-0.01, 0.99, 1 / 3], [1e-5, 2e-5, 1.1]])
+    registration = Registration(matrix, (64, 48), (64, 48), lenses)
+    pair = FramePair(noise_frame(0, Modality.RGB), noise_frame(0, Modality.TIR, bits=8))
+    state = TrackState(Box(1, 2, 3, 4), 1.0, TrackStatus.TRACKING, 5)
+    with FlightRecorder(tmp_path, LOSSLESS) as recorder:
+        recorder.step(pair, state, LoopInputs(None, registration), Box(1, 2, 3, 4))
+        recorder.step(pair, state, LoopInputs(None, registration))
+        recorder.step(pair, state, LoopInputs(None, None))
+    first, second, third = (p.step.registration for p in open_recording(only_file(tmp_path)).pairs())
+    assert second is SAME_AS_BEFORE
+    assert third is None
+    assert np.array_equal(first.apply(pair).tir.image, registration.apply(pair).tir.image)
+    assert np.array_equal(first.matrix, registration.matrix)
 
 
 def test_a_pair_carries_the_times_that_pairing_gave_it(tmp_path):
