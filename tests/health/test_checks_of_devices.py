@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
-from bundles import tiny_bundle
+from adapters import adapter
+from bundles import tiny_bundle, tpf_bundle
 from machines import write_tree
 
 from edge_rgbt.cameras.base import Camera
@@ -210,6 +211,12 @@ def test_a_whole_bundle_is_loaded_and_run(tmp_path):
     assert "brightness-match 1" in findings["bundle"].found
     assert "CPU" in findings["ONNX Runtime"].found
     assert "ms the first time" in findings["engine"].found
+
+
+def test_the_adapter_of_a_fused_bundle_is_run_too(tmp_path):
+    bundle = tpf_bundle(tmp_path / "b", adapter("add"))
+    finding = _by_subject(check_engine(Site(bundle=bundle.path, threads=1)))["adapter"]
+    assert (finding.verdict, "fuses in" in finding.found) == (Verdict.GOOD, True)
 
 
 def test_a_damaged_bundle_is_wrong(tmp_path):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +25,11 @@ class Listener:
         self.address = address
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind("\0" + address[1:] if address.startswith("@") else address)
-        self._socket.settimeout(5.0)
+        self.listen(5.0)
+
+    def listen(self, patience_s: float) -> None:
+        """How long `hear` waits."""
+        self._socket.settimeout(patience_s)
 
     def hear(self) -> str:
         return self._socket.recv(4096).decode()
@@ -153,3 +159,73 @@ def test_after_closing_nothing_is_said(listener):
     watchdog.ready()
     watchdog.alive()
     assert listener.heard() == []
+
+
+SERVICE = """
+import sys, threading, time
+from edge_rgbt.health import HealthMonitor, HealthSettings, ServiceNumbers, Watchdog
+
+watchdog = Watchdog.from_environment()
+records = []
+with HealthMonitor(HealthSettings(period_s=0.02), ServiceNumbers, records.append):
+    watchdog.ready()
+    stuck = threading.Thread(target=sys.stdin.readline, daemon=True)
+    stuck.start()
+    while stuck.is_alive():  # frames
+        watchdog.alive()
+        time.sleep(0.005)
+    before = len(records)
+    print("hanging", flush=True)
+    sys.stdin.readline()  # the frame loop hangs here
+    print(len(records) - before, flush=True)
+watchdog.stopping()
+"""
+
+
+@pytest.fixture
+def service(listener) -> Iterator[subprocess.Popen[str]]:
+    """Its frame loop feeds the watchdog, hangs after a line of input, and it ends after another."""
+    environment = {**os.environ, "NOTIFY_SOCKET": listener.address, "WATCHDOG_USEC": "300000"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVICE],
+        env=environment,
+        cwd=Path(__file__).parents[2],
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with process:
+        yield process
+        process.kill()
+
+
+def _wait_until_fed(listener: Listener) -> None:
+    listener.listen(60.0)
+    while listener.hear() != "WATCHDOG=1":
+        pass
+
+
+@pytest.mark.parametrize("listener", ["path"], indirect=True)
+def test_a_frame_loop_that_hangs_starves_the_watchdog_though_threads_go_on(listener, service):
+    _wait_until_fed(listener)
+    service.stdin.write("hang\n")
+    service.stdin.flush()
+    assert service.stdout.readline() == "hanging\n"
+    listener.heard()
+    time.sleep(0.5)
+    assert listener.heard() == []
+    out, _ = service.communicate("go on\n", timeout=60)
+    assert int(out) >= 3  # health went on meanwhile
+    assert listener.heard() == ["STOPPING=1"]
+
+
+@pytest.mark.parametrize("listener", ["path"], indirect=True)
+def test_a_process_that_is_stopped_and_goes_on_feeds_again(listener, service):
+    _wait_until_fed(listener)
+    service.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, service.pid, os.WSTOPPED)
+    listener.heard()
+    time.sleep(0.4)
+    assert listener.heard() == []
+    service.send_signal(signal.SIGCONT)
+    _wait_until_fed(listener)

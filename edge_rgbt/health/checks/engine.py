@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from edge_rgbt.adapter import AdapterWeights, open_adapter
 from edge_rgbt.bundle import Bundle, load_bundle
 from edge_rgbt.engine import Engine, open_engine
 from edge_rgbt.errors import EdgeRgbtError
@@ -43,6 +44,26 @@ def check_engine(site: Site) -> Iterator[Finding]:
         yield wrong("engine", str(error), "export the bundle again for this engine")
     finally:
         engine.close()
+    if (weights := bundle.adapter()) is not None:
+        try:
+            yield _fuse(weights, m.search_size, site.threads)
+        except EdgeRgbtError as error:
+            yield wrong("adapter", str(error))
+
+
+def _fuse(weights: AdapterWeights, side_px: int, threads: int | None) -> Finding:
+    blank = np.zeros((1, side_px, side_px, 3), np.uint8)
+    began_ns = time.perf_counter_ns()
+    adapter = open_adapter(weights, threads)
+    try:
+        adapter.fuse(blank, blank)
+        ready_ns = time.perf_counter_ns()
+        adapter.fuse(blank, blank)
+        usual_ms = (time.perf_counter_ns() - ready_ns) / 1e6
+    finally:
+        adapter.close()
+    first_ms = (ready_ns - began_ns) / 1e6
+    return good("adapter", f"{adapter.info}; fuses in {usual_ms:.1f} ms, {first_ms:.1f} ms the first time")
 
 
 def _run(engine: Engine, bundle: Bundle) -> Finding:
