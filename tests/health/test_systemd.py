@@ -83,14 +83,15 @@ def test_the_same_words_come_as_from_systemd_notify(listener):
 
 def test_frames_feed_the_watchdog_three_times_per_interval_at_most(listener):
     watchdog = _watchdog(listener, WATCHDOG_USEC="300000", WATCHDOG_PID=str(os.getpid()))
+    heard: list[str] = []
     began_s = time.monotonic()
-    while time.monotonic() - began_s < 0.35:
+    while len(heard) < 4:
+        assert time.monotonic() - began_s < 60
         watchdog.alive()
-        time.sleep(0.005)
-    took_s = time.monotonic() - began_s
-    heard = listener.heard()
+        heard += listener.heard()
+        time.sleep(0.002)
     assert set(heard) == {"WATCHDOG=1"}
-    assert 2 <= len(heard) <= took_s / 0.1 + 1
+    assert time.monotonic() - began_s >= 3 * 0.1
 
 
 def test_the_first_frame_feeds_the_watchdog_at_once(listener):
