@@ -122,10 +122,8 @@ def test_a_status_is_one_line_and_not_repeated(listener):
 
 def test_a_full_socket_does_not_hold_up_a_frame(listener):
     watchdog = _watchdog(listener, WATCHDOG_USEC="3")
-    began_s = time.monotonic()
-    for _ in range(2000):  # far more than its queue takes
+    for _ in range(2000):  # far more than its queue takes; a call that blocked would never return
         watchdog.alive()
-    assert time.monotonic() - began_s < 5.0
     assert 0 < len(listener.heard()) < 2000
 
 
