@@ -16,8 +16,9 @@ from bundles import tiny_bundle, tpf_bundle
 from machines import write_tree
 
 from edge_rgbt.cameras.base import Camera
+from edge_rgbt.cameras.settings import CameraSettings
 from edge_rgbt.errors import CameraError, EdgeRgbtError
-from edge_rgbt.health.checks import CameraToCheck, Finding, Site, Verdict, examine
+from edge_rgbt.health.checks import CameraToCheck, Finding, Site, Verdict, configured_site, examine
 from edge_rgbt.health.checks.cameras import check_cameras
 from edge_rgbt.health.checks.engine import check_engine
 from edge_rgbt.health.checks.gstreamer import check_gstreamer
@@ -25,6 +26,7 @@ from edge_rgbt.health.checks.link import check_link
 from edge_rgbt.outputs.mavlink.identity import Identity
 from edge_rgbt.outputs.mavlink.messages import Encoder, Health, autopilot_heartbeat, camera_heartbeat
 from edge_rgbt.types import Frame, Modality
+from tests.cameras.senders import require_elements
 
 
 def _by_subject(findings: Iterator[Finding]) -> dict[str, Finding]:
@@ -106,6 +108,35 @@ def test_without_a_camera_the_video_devices_are_told(tmp_path):
     write_tree(tmp_path, {"dev/video0": "", "dev/video1": "", "dev/null": ""})
     finding = _only(check_cameras(Site(root=tmp_path)))
     assert finding.found == "none configured; video devices: /dev/video0, /dev/video1"
+
+
+def _configured(**settings: object) -> Site:
+    rgb = CameraSettings("gstreamer", pixel_format="RGB", width_px=64, height_px=48, rate_hz=30.0, **settings)
+    return configured_site({Modality.RGB: rgb})
+
+
+def test_a_camera_of_the_configuration_is_opened_through_gstreamer():
+    require_elements("videotestsrc")
+    caps = "video/x-raw,format=RGB,width=64,height=48,framerate=30/1"
+    site = _configured(pipeline=f"videotestsrc is-live=true ! {caps}", name="nose", start_timeout_ms=30_000)
+    finding = _only(check_cameras(site))
+    assert (finding.subject, finding.verdict) == ("camera nose", Verdict.GOOD)
+    assert finding.found.startswith("64x48 RGB, 30.0 Hz, times from driver")
+
+
+def test_what_a_gstreamer_camera_says_against_its_pipeline_is_told():
+    require_elements("videotestsrc")
+    finding = _only(check_cameras(_configured(pipeline="videotestsrc ! nonesuch")))
+    assert (finding.verdict, "nonesuch" in finding.found) == (Verdict.WRONG, True)
+
+
+def test_a_site_waits_longer_than_its_cameras_do():
+    assert _configured(pipeline="videotestsrc", start_timeout_ms=20_000).camera_s > 20
+
+
+def test_a_site_knows_the_pipelines_of_its_configuration():
+    assert not _configured(pipeline="v4l2src").uses_argus
+    assert _configured(pipeline="nvarguscamerasrc ! nvvidconv").uses_argus
 
 
 # MAVLink

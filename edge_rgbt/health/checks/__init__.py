@@ -13,8 +13,9 @@ from edge_rgbt.health.checks.engine import check_engine
 from edge_rgbt.health.checks.finding import CameraToCheck, Finding, Site, Verdict, wrong
 from edge_rgbt.health.checks.gstreamer import check_gstreamer
 from edge_rgbt.health.checks.link import check_link
+from edge_rgbt.health.checks.site import configured_site
 
-__all__ = ["CHECKS", "CameraToCheck", "Finding", "Site", "Verdict", "examine"]
+__all__ = ["CHECKS", "CameraToCheck", "Finding", "Site", "Verdict", "configured_site", "examine"]
 
 # Cheap ones first; every one yields its findings as it makes them.
 CHECKS: tuple[Callable[[Site], Iterator[Finding]], ...] = (
