@@ -46,8 +46,9 @@ def require_elements(*names: str) -> None:
 
 
 def settings(pipeline: str, pixel_format: str = "GRAY8", **changes: object) -> CameraSettings:
-    """A GStreamer camera that promises pictures of WIDTH x HEIGHT."""
-    given = {"width_px": WIDTH, "height_px": HEIGHT, "rate_hz": RATE_HZ, "name": "cam"} | changes
+    """A GStreamer camera that promises pictures of WIDTH x HEIGHT, patient enough for a busy machine."""
+    given = {"width_px": WIDTH, "height_px": HEIGHT, "rate_hz": RATE_HZ, "name": "cam"}
+    given |= {"start_timeout_ms": 20_000.0, "stall_timeout_ms": 10_000.0} | changes
     return CameraSettings(kind="gstreamer", pipeline=pipeline, pixel_format=pixel_format, **given)  # type: ignore
 
 

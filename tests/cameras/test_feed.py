@@ -111,7 +111,10 @@ def test_a_camera_that_comes_back_is_in_use_again_within_two_seconds():
     require_elements("rtpjpegdepay", "jpegdec", "jpegenc")
     port, stop = free_port(), threading.Event()
     feed = CameraFeed(
-        GStreamerCamera(settings(rtp_receiver(port), stall_timeout_ms=300.0), Modality.TIR), stop
+        GStreamerCamera(
+            settings(rtp_receiver(port), start_timeout_ms=2000.0, stall_timeout_ms=300.0), Modality.TIR
+        ),
+        stop,
     )
     arrived: list[int] = []
 
