@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import struct
 import time
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ class FlightFiles:
         self._closed_bytes = 0
         self._retry_s = 0.0
         self._lost_before = 0
+        self._since_flush = [0, 0]  # frames and messages that a failing disk may still take along
         self.problem = ""
         self._refused: set[str] = set()
 
@@ -58,13 +60,15 @@ class FlightFiles:
             if isinstance(item, Picture):
                 self._add_picture(item)
                 self.counters.frames += 1
+                self._since_flush[0] += 1
             else:
                 self._add_note(item)
                 self.counters.messages += 1
+                self._since_flush[1] += 1
         except OSError as error:
             self.counters.lost += 1
             self._fail(error)
-        except (TypeError, ValueError, cv2.error) as error:
+        except (TypeError, ValueError, RecursionError, struct.error, cv2.error) as error:
             self.counters.refused += 1
             self._say_refused(item, error)
 
@@ -74,6 +78,7 @@ class FlightFiles:
             return
         try:
             self._segment.flush()
+            self._since_flush = [0, 0]
             self._require_room()
             self.counters.bytes = self._closed_bytes + self._segment.bytes
             settings, age_s = self._settings, time.monotonic() - self._segment.begun_s
@@ -124,6 +129,7 @@ class FlightFiles:
         segment = self._segment
         assert segment is not None
         segment.finish()
+        self._since_flush = [0, 0]
         self._closed_bytes += segment.bytes
         self.counters.bytes = self._closed_bytes
         self._segment = None
@@ -143,6 +149,11 @@ class FlightFiles:
         """Keeps what is whole, says the trouble once, and plans the next attempt."""
         self.counters.disk_errors += 1
         if self._segment is not None:
+            frames, messages = self._since_flush
+            self.counters.frames -= frames
+            self.counters.messages -= messages
+            self.counters.lost += frames + messages
+            self._since_flush = [0, 0]
             self._segment.abandon()
             self.counters.segments -= self._segment.empty
             self._closed_bytes += self._segment.bytes

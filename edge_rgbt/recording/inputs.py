@@ -49,5 +49,8 @@ def restored_registration(plain: Mapping[str, Any] | None) -> Registration | Non
         return None
     sizes = [None if plain[name] is None else tuple(plain[name]) for name in ("rgb_size", "tir_size")]
     assert sizes[0] is not None
-    lenses = plain["lenses"] and tuple(from_plain(Lens, lens) for lens in plain["lenses"])
+    lenses = None
+    if plain["lenses"] is not None:
+        rgb, tir = plain["lenses"]
+        lenses = (from_plain(Lens, rgb), from_plain(Lens, tir))
     return Registration(np.array(plain["matrix"], np.float64), sizes[0], sizes[1], lenses)

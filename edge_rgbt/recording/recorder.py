@@ -118,6 +118,8 @@ class FlightRecorder:
     @property
     def problem(self) -> str:
         """Why nothing can be written at the moment, or empty."""
+        if not self._thread.is_alive() and not self._outbox.closed:
+            return "the recorder's thread has ended"
         return self._files.problem
 
     @property

@@ -60,7 +60,8 @@ class RecorderCounters:
     """What became of everything handed to a recorder so far.
 
     frames, messages: written. bytes: of all files. dropped_frames, dropped_messages: pushed out of the full
-    queue by newer ones. lost: could not be written because the disk refused. refused: could not be encoded.
+    queue by newer ones. lost: frames and messages that a refusing disk did not take, at most. refused: could
+    not be encoded.
     disk_errors: how often the disk refused. segments: files begun. queued, queued_mb: waiting now.
     """
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import selectors
 import signal
 import struct
 import sys
@@ -56,29 +57,35 @@ def start(folder: Path) -> tuple[int, int]:
     return pid, ours
 
 
-def reports(pipe: int) -> dict[str, Any]:
-    """The last frame handed over and when (None if none was), and how long the flight itself once stood."""
-    with os.fdopen(pipe, "rb") as stream:
-        data = stream.read()
+def summary(folder: Path, data: bytes) -> dict[str, Any]:
+    """The last frame handed over and when, and how long the flight itself once stood."""
     lines = list(_LINE.iter_unpack(data[: len(data) // _LINE.size * _LINE.size]))
     gaps = [(b[1] - a[1]) / 1e9 for a, b in pairwise(lines)]
-    return {"last": lines[-1] if lines else None, "stall_s": max([0.0, *gaps]) - 1 / RATE_HZ}
+    return {"folder": str(folder), "last": lines[-1], "stall_s": max([0.0, *gaps]) - 1 / RATE_HZ}
 
 
 def main(folder: Path, count: int, longest_s: float, seed: int) -> None:
     load_mcap()
     schema_bytes("foxglove.RawImage")  # loads what every flight needs, before the first fork
-    moments = random.Random(seed)
-    began = time.monotonic()
-    flights = [
-        (began + moments.uniform(0.05, longest_s), place, *start(place))
-        for place in (folder / str(k) for k in range(count))
-    ]
-    for due, place, pid, pipe in sorted(flights):
-        time.sleep(max(0.0, due - time.monotonic()))
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-        print(json.dumps({"folder": str(place), **reports(pipe)}), flush=True)
+    chance = random.Random(seed)
+    watch = selectors.DefaultSelector()
+    for place in (folder / str(k) for k in range(count)):
+        pid, pipe = start(place)
+        frames = chance.randint(1, round(longest_s * RATE_HZ))
+        watch.register(pipe, selectors.EVENT_READ, (place, pid, frames, bytearray()))
+    while watch.get_map():
+        for key, _ in watch.select():
+            place, pid, frames, data = key.data
+            data += os.read(key.fd, 65536)
+            if len(data) < frames * _LINE.size:
+                continue
+            time.sleep(chance.uniform(0, 0.5 / RATE_HZ))  # anywhere between two frames
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            watch.unregister(key.fd)
+            with os.fdopen(key.fd, "rb") as rest:
+                data += rest.read()
+            print(json.dumps(summary(place, bytes(data))), flush=True)
 
 
 if __name__ == "__main__":

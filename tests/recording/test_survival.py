@@ -43,8 +43,6 @@ def kill_flights(folder: Path, count: int, longest_s: float, seed: int) -> list[
 
 def require_survival(flight: dict) -> int:
     """Every file of a killed flight opens, in order, and no more than a second is missing; frames found."""
-    if flight["last"] is None:
-        return 0
     number, handed_ns = flight["last"]
     folder = Path(flight["folder"])
     found: list[RecordedFrame] = []
@@ -64,9 +62,9 @@ def require_survival(flight: dict) -> int:
 
 
 def test_flights_killed_at_random_moments_lose_at_most_their_last_second(tmp_path):
-    flights = kill_flights(tmp_path, count=5, longest_s=1.5, seed=3)
+    flights = kill_flights(tmp_path, count=5, longest_s=1.7, seed=3)
     assert len(flights) == 5
-    assert sum(map(require_survival, flights)) > 5
+    assert max(map(require_survival, flights)) > 5
 
 
 @pytest.mark.slow
