@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from machines import desktop_pc, orin_nx, write_tree
 from edge_rgbt.health.machine import DISCOVER_EVERY, MachineReader, read_disk
 from edge_rgbt.health.readings import Clock, MachineReadings, Rail, Temperature
 from edge_rgbt.health.tree import FileTree
+from tests.conftest import ROOT
 
 
 @pytest.fixture
@@ -143,14 +146,19 @@ def test_the_disk_of_a_folder_that_is_still_to_be_made(tmp_path):
     assert not disk.read_only
 
 
-def test_a_read_only_file_system_is_seen():
-    flags = {path: os.statvfs(path).f_flag & os.ST_RDONLY for path in ("/sys", "/proc", "/sys/fs/cgroup")}
-    path = next((path for path, read_only in flags.items() if read_only), None)
-    if path is None:
-        pytest.skip("needs a file system that is mounted read-only, such as /sys in a container")
-    disk = read_disk(Path(path))
-    assert disk is not None
-    assert disk.read_only
+def test_a_read_only_file_system_is_seen(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from edge_rgbt.health.machine import read_disk; "
+        "print(read_disk(Path(sys.argv[1], 'flights')).read_only)"
+    )
+    script = 'mount -t tmpfs -o ro none "$1" || exit 77; exec "$2" -c "$3" "$1"'
+    call = ["unshare", "--map-root-user", "--mount", "sh", "-c", script, "sh", str(tmp_path), sys.executable]
+    if shutil.which("unshare") is None:
+        pytest.skip("needs unshare (Debian package util-linux)")
+    done = subprocess.run([*call, code], cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode == 77 or done.stderr.startswith("unshare:"):
+        pytest.skip(f"needs the right to mount: {done.stderr.strip()}")
+    assert done.stdout == "True\n", done.stderr
 
 
 def test_this_machine_shows_its_memory():
