@@ -97,7 +97,7 @@ def test_mistakes_in_a_chain_of_recipes_are_named(tmp_path, name, named):
         gnir="based_on = 'ring.toml'",
         number="based_on = 3",
         heir="based_on = 'flawed.toml'\nseed = 1",
-        flawed="sed = 1",
+        flawed="sed = 1\nfree = {}",
     )
     with pytest.raises(UsageError, match=named) as fault:
         load_settings(Nested, tmp_path / f"{name}.toml")
