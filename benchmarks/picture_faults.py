@@ -89,7 +89,7 @@ class Tally:
             watch = PictureWatch(good[-1].modality)
             for frame in good[:-1]:
                 watch.judge(frame)
-            broken = breaking(images[-1], images[-2] if len(good) > 1 else images[-1], images[0], rng)
+            broken = breaking(images[-1], images[-2] if len(good) > 1 else images[-1], rng)
             fault = watch.judge(dataclasses.replace(good[-1], image=broken))
             self.tried[name] += 1
             self.found[name]["missed" if fault is None else fault.value] += 1

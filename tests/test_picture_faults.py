@@ -67,7 +67,7 @@ def test_broken_picture_is_recognised_at_once_and_the_next_one_is_good_again(kin
     fault, breaking = BROKEN[name]
     pan = Pan(kind, seed=1)
     images = [pan.image(t) for t in range(6)]
-    images[4] = breaking(images[4], images[3], images[1], np.random.default_rng(2))
+    images[4] = breaking(images[4], images[3], np.random.default_rng(2))
     assert _judged(images) == [None] * 4 + [fault, None]
 
 

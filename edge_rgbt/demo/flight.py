@@ -18,6 +18,7 @@ from edge_rgbt.demo.results import TRACKS_NAME, VIDEO_NAME, Flown, build_report,
 from edge_rgbt.demo.simulator import RATE_HZ, Observation, SimulatedFlight, SimulatedFrame, TargetTruth
 from edge_rgbt.errors import EdgeRgbtError
 from edge_rgbt.files import require_writable
+from edge_rgbt.picture_faults import PictureWatch
 from edge_rgbt.register import Registration
 from edge_rgbt.runtime.loop import TrackingLoop
 from edge_rgbt.runtime.stages import open_loop
@@ -83,9 +84,11 @@ class _Flight:
 
     def __init__(self, loop: TrackingLoop, sync: PairSynchroniser, outputs: _Outputs, realtime: bool) -> None:
         self.loop, self.sync, self.outputs, self.realtime = loop, sync, outputs, realtime
+        self.watches = {modality: PictureWatch(modality) for modality in Modality}
         self.record, self.moments = FlightRecord(), Moments()
         self._truths: dict[int, TargetTruth] = {}
         self._started = False
+        self._judged_ns = 0  # both cameras' frames since the last RGB one
 
     def fly(self, simulator: SimulatedFlight, on_pair: Callable[[int], None]) -> float:
         """Until the simulator lands; how many seconds that took."""
@@ -104,10 +107,16 @@ class _Flight:
             self._truths[item.frame.sequence] = item.truth
         if item.pose is not None:
             self.outputs.vehicle.update(_vehicle_pose(item.pose))
-        began_ns = time.perf_counter_ns()
-        pairs = self.sync.push(item.frame)
+        t0 = time.perf_counter_ns()
+        fault = self.watches[item.frame.modality].judge(item.frame)
+        t1 = time.perf_counter_ns()
+        pairs = self.sync.push(item.frame, fault)
+        t2 = time.perf_counter_ns()
+        self._judged_ns += t1 - t0
         if item.frame.modality is Modality.RGB:
-            self.loop.statistics.record("pair", time.perf_counter_ns() - began_ns)
+            self.loop.statistics.record("judge", self._judged_ns)
+            self.loop.statistics.record("pair", t2 - t1)
+            self._judged_ns = 0
         observations = [self._track(pair) for pair in pairs]
         return [one for one in observations if one is not None]
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 VIDEO_NAME, TRACKS_NAME, PAGE_NAME, REPORT_NAME = "flight.mp4", "tracks.jsonl", "index.html", "report.json"
 REPORT_SCHEMA = 1
-_AROUND = ("pair", "output")  # stages outside the timed whole frame
+_AROUND = ("judge", "pair", "output")  # stages outside the timed whole frame
 
 
 @dataclass(frozen=True)

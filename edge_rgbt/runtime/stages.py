@@ -36,6 +36,7 @@ class Stage:
 
 STAGES = (
     Stage("capture", "a camera or file delivers a frame with its time", "cameras/", None, False),
+    Stage("judge", "pictures that show nothing trackable are found out", "picture_faults.py", 0.3, False),
     Stage("pair", "RGB and thermal frames nearest in time become a pair", "sync/", 0.1, False),
     Stage("thermal", "16-bit counts become 8 bits by a slow percentile map", "thermal.py", 0.4, True),
     Stage("register", "thermal moves into the RGB picture's geometry", "register.py", 1.0, True),
