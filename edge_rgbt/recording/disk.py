@@ -16,10 +16,10 @@ from edge_rgbt.recording import foxglove
 from edge_rgbt.recording.names import segment_path
 from edge_rgbt.recording.outbox import Note, Picture
 from edge_rgbt.recording.pictures import encode_picture
-from edge_rgbt.recording.plain import to_plain
+from edge_rgbt.recording.plain import fields_of, to_plain
 from edge_rgbt.recording.segment import Segment, SegmentHead
 from edge_rgbt.recording.settings import RecorderCounters, RecorderSettings
-from edge_rgbt.recording.topics import FRAME_LEAVES_OUT, FRAMES, IMAGES
+from edge_rgbt.recording.topics import BOX, FRAME_LEAVES_OUT, FRAMES, IMAGES, drawn_box
 
 LOG = logging.getLogger(__name__)
 RETRY_S = 5.0
@@ -180,7 +180,7 @@ class FlightFiles:
         encoding, quality = self._settings.encoding(modality), self._settings.jpeg_quality
         picture = encode_picture(frame, encoding, quality)
         schema = foxglove.image_schema(picture)
-        about: dict[str, Any] = {"number": item.number, **to_plain(frame, FRAME_LEAVES_OUT)}
+        about: dict[str, Any] = {"number": item.number, **to_plain(fields_of(frame, FRAME_LEAVES_OUT))}
         about["pixel_format"] = picture.pixel_format.value
         about |= {"encoding": picture.encoding, "width": picture.width, "height": picture.height}
         message = foxglove.image_message(picture, stamp, modality.value)
@@ -189,7 +189,7 @@ class FlightFiles:
 
     def _add_note(self, item: Note) -> None:
         assert self._segment is not None
-        value = to_plain(item.value)
+        value = drawn_box(item.value) if item.topic == BOX else to_plain(item.value)
         self._segment.add_note(item.topic, item.log_ns, item.event_ns, item.order, value)
 
     def _say_refused(self, item: Note | Picture, error: Exception) -> None:

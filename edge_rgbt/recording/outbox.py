@@ -15,7 +15,7 @@ MOST_NOTES = 20_000  # about ten minutes without a disk; a note is a few hundred
 
 @dataclass(slots=True)
 class Note:
-    """One message that is not a picture. value: a dataclass or plain values that nobody changes any more."""
+    """One message that is not a picture. value: what the writer makes plain; nobody changes it any more."""
 
     topic: str
     value: Any

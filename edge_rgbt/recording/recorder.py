@@ -28,7 +28,7 @@ from edge_rgbt.recording.disk import FlightFiles
 from edge_rgbt.recording.inputs import LoopInputs, plain_registration
 from edge_rgbt.recording.names import segment_path
 from edge_rgbt.recording.outbox import Note, Outbox, Picture
-from edge_rgbt.recording.plain import to_plain
+from edge_rgbt.recording.plain import fields_of
 from edge_rgbt.recording.segment import SegmentHead, load_mcap
 from edge_rgbt.recording.settings import RecorderCounters, RecorderSettings
 from edge_rgbt.types import Box, Frame, FramePair, Modality, TrackState
@@ -159,7 +159,7 @@ class FlightRecorder:
         """
         with self._lock:
             step: dict[str, Any] = {
-                "start": None if start is None else start.as_tuple(),
+                "start": start and start.as_tuple(),
                 "thermal": inputs.thermal,
                 "tracked": state is not None,
                 "fault": fault,
@@ -200,17 +200,17 @@ class FlightRecorder:
         self, pair: FramePair, step: dict[str, Any] | None, state: TrackState | None = None
     ) -> None:
         items: list[Note | Picture] = []
-        about = {"number": self._pairs, **to_plain(pair, topics.PAIR_LEAVES_OUT), "step": step}
+        about: dict[str, Any] = {"number": self._pairs, "step": step}
         for frame in (pair.rgb, pair.tir):
             number, known = self._numbers.find(frame)
             if not known:
                 items.append(Picture(frame, number))
-            plain = {"number": number, **to_plain(frame, topics.FRAME_LEAVES_OUT)}
-            about[frame.modality.value] = plain
-        items.append(Note(topics.PAIR, about, pair.timestamp_ns))
+            about[frame.modality.value] = fields_of(frame, topics.FRAME_LEAVES_OUT) + {"number": number}
+        pair_fields = fields_of(pair, topics.PAIR_LEAVES_OUT) + about
+        items.append(Note(topics.PAIR, pair_fields, pair.timestamp_ns))
         if state is not None:
             items.append(Note(topics.TRACK, state, state.timestamp_ns))
-            items.append(Note(topics.BOX, topics.drawn_box(state), state.timestamp_ns))
+            items.append(Note(topics.BOX, state, state.timestamp_ns))
         self._pairs += 1
         self._outbox.put(*items)
 

@@ -95,6 +95,16 @@ def test_a_frame_that_the_recording_lacks_is_counted_and_the_rest_goes_on(tmp_pa
     assert len(done.boxes) == 18
 
 
+def test_a_flight_that_was_cut_off_replays_as_far_as_it_goes(tmp_path):
+    record_loop(tmp_path / "log", tmp_path / "bundle", 40, dataclasses.replace(LOSSLESS, flush_ms=10))
+    path = only_file(tmp_path / "log")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    done = replay(path, tmp_path / "bundle", tmp_path / "out")
+    assert 10 < done.flight["compared"] < 38
+    assert done.flight["identical"] == done.flight["compared"]
+    assert f"{path.name}: " in done.report["sequences"][0]["note"]
+
+
 def test_a_flight_without_a_start_asks_for_one(tmp_path, capsys):
     record_loop(tmp_path / "log", tmp_path / "bundle", 6, starts={})
     parser = argparse.ArgumentParser()
