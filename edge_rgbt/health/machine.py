@@ -166,7 +166,7 @@ def _find_gpu_clocks(tree: FileTree) -> Iterator[tuple[str, Callable[[], Clock |
         if not _GPU_NAME.fullmatch(name):
             continue
         folder = f"{_DEVFREQ}/{name}"
-        steps = [int(step) for step in (tree.text(f"{folder}/available_frequencies") or "").split()]
+        steps = [int(n) for n in re.findall(r"\d{1,18}", tree.text(f"{folder}/available_frequencies") or "")]
         files = [f"{folder}/{which}_freq" for which in ("cur", "min", "max")]
         yield "gpu", _clock(tree, files, max(steps, default=None), 1e6)
 

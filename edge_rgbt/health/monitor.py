@@ -108,9 +108,9 @@ class HealthMonitor:
             due_ns = max(due_ns + period_ns, time.monotonic_ns())
 
     def _record(self, number: int) -> None:
+        look = self._machine
         now_ns = time.monotonic_ns()
         service = self._call("source", self._source)
-        look = self._machine
         record = HealthRecord(
             number=number,
             time_ns=now_ns,

@@ -67,9 +67,9 @@ class HealthRecord:
     """One second of the service's life.
 
     number: counts records from 0. time_ns: monotonic. service: None if the service could not tell this time.
-    machine: the last look at the machine, None before the first. machine_age_ms: how old that look is; it
-    grows while a file of the kernel hangs. machine_cost_ms: how long that look took. alarms: names of the
-    alarms at work, sorted. cost_ms: how long this record took.
+    machine: the last look at the machine, None before the first. machine_age_ms: how old that look is, before
+    the first how long it has taken; it grows while a file of the kernel hangs. machine_cost_ms: how long that
+    look took. alarms: names of the alarms at work, sorted. cost_ms: how long this record took.
     """
 
     number: int

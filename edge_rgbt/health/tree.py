@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 _MOST_BYTES = 65536
-_NUMBER = re.compile(r"-?\d+")
+_NUMBER = re.compile(r"-?\d{1,18}")
 
 
 class FileTree:

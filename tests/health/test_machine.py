@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import shutil
 import subprocess
 import sys
@@ -112,6 +114,14 @@ def test_an_empty_tree_gives_nothing_and_no_error(tmp_path):
     readings = _read(tmp_path)
     assert readings.disk is not None
     assert MachineReadings(disk=readings.disk) == readings
+
+
+@pytest.mark.parametrize("garbage", ["", "garbage", "-1", "9" * 400, "\0", "1 2 x"])
+def test_nonsense_in_every_file_is_no_error(orin, garbage):
+    for path in orin.rglob("*"):
+        if path.is_file() and path.name not in ("type", "name") and not path.name.endswith("_label"):
+            path.write_text(garbage)
+    assert json.dumps(dataclasses.asdict(_read(orin)), allow_nan=False)
 
 
 def test_two_chips_of_one_name_are_both_there(tmp_path):
