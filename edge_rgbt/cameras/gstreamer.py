@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ _CAPS_FORMAT = {
 }
 _POLL_S = 0.05  # how soon an error of the pipeline is noticed while no frame comes
 _SLOW_JITTER_BUFFER_MS = 200
+_STOP_S = 2.0  # how long a pipeline may take to end before it is left to itself
 _REMEMBERED = 32  # buffers that may pass between a frame's arrival and its hand-over
 
 
@@ -53,13 +55,19 @@ class GStreamerCamera(Camera):
         self.name = settings.name or f"gstreamer-{modality.value}"
         self._settings = settings
         self._stream: _Stream | None = None
+        self._ending: threading.Thread | None = None  # ends the last pipeline, in vain where a driver hangs
         self._first: Any = None  # the sample that proved the stream good, until a newer one is there
 
     def open(self) -> None:
         self.close()
+        if self._ending is not None and self._ending.is_alive():
+            raise CameraError(
+                f"camera {self.name}: its last pipeline hangs and does not end; if that lasts, restart the "
+                "camera's service (nvargus-daemon) or plug the camera in again"
+            )
         stream = _Stream(load_gstreamer(), self._settings, self.name)
         try:
-            stream.start()
+            stream.start(self._settings.start_timeout_s)
             self._first = stream.wait(self._settings.start_timeout_s)
             if self._first is None:
                 raise CameraError(
@@ -69,8 +77,7 @@ class GStreamerCamera(Camera):
             stream.image(self._first)
             stream.inspect()
         except BaseException:
-            self._first = None
-            stream.stop()
+            self._first, self._ending = None, stream.stop()
             raise
         self._stream = stream
 
@@ -101,7 +108,7 @@ class GStreamerCamera(Camera):
     def close(self) -> None:
         stream, self._stream, self._first = self._stream, None, None
         if stream is not None:
-            stream.stop()
+            self._ending = stream.stop()
 
 
 class _Stream:
@@ -114,6 +121,7 @@ class _Stream:
         self._pipeline = self._parse(settings.pipeline or "")
         self._sink = self._only_appsink()
         self._probe = 0
+        self._hangs = False
         self._bus = self._pipeline.get_bus()
         self._source = TimeSource.DRIVER
         self._caps: Any = None
@@ -171,23 +179,42 @@ class _Stream:
         self._arrived += 1
         return self._gst.Gst.PadProbeReturn.OK
 
-    def start(self) -> None:
-        """Sets the pipeline going on the monotonic clock; raises CameraError if it refuses at once."""
+    def start(self, timeout_s: float) -> None:
+        """Sets the pipeline going on the monotonic clock; raises CameraError if it refuses or hangs."""
         gst = self._gst.Gst
         pad = self._sink.get_static_pad("sink")
         self._probe = pad.add_probe(gst.PadProbeType.BUFFER, self._note_arrival)
         self._pipeline.use_clock(gst.SystemClock.obtain())
-        if self._pipeline.set_state(gst.State.PLAYING) == gst.StateChangeReturn.FAILURE:
+        answers: list[Any] = []
+        # In a thread, as every change of state: where a driver hangs, it hangs in there.
+        starting = self._aside(lambda: answers.append(self._pipeline.set_state(gst.State.PLAYING)))
+        starting.join(timeout_s)
+        if not answers:
+            self._hangs = True
+            raise CameraError(f"camera {self._name}: the pipeline hangs in its start, after {timeout_s:g} s")
+        if answers[0] == gst.StateChangeReturn.FAILURE:
             self._raise_failure()
             raise CameraError(f"camera {self._name}: the pipeline does not start; try it with gst-launch-1.0")
 
-    def stop(self) -> None:
-        """Ends the pipeline for good."""
+    def stop(self) -> threading.Thread:
+        """Ends the pipeline for good; the thread that is alive if that takes longer than it may."""
+        ending = self._aside(self._end)
+        ending.join(0.0 if self._hangs else _STOP_S)
+        if ending.is_alive():
+            _log.warning("camera %s: the pipeline hangs and does not end", self._name)
+        return ending
+
+    def _end(self) -> None:
         self._pipeline.set_state(self._gst.Gst.State.NULL)
         if self._probe:  # which holds this object, and so everything, in memory
             self._sink.get_static_pad("sink").remove_probe(self._probe)
             self._probe = 0
         self._bus.set_flushing(True)
+
+    def _aside(self, work: Callable[[], object]) -> threading.Thread:
+        thread = threading.Thread(target=work, name=f"gstreamer-{self._name}", daemon=True)
+        thread.start()
+        return thread
 
     def wait(self, timeout_s: float) -> Any:
         """The newest sample that was not fetched yet, or None. Raises CameraError if the pipeline failed."""
@@ -234,7 +261,7 @@ class _Stream:
         )
 
     def inspect(self) -> None:
-        """Finds out, once the stream runs, who takes its times; warns of a source that keeps frames back."""
+        """Finds out, once the stream runs, who takes its times; warns of a source that may keep frames back."""
         given = self._settings.time_source
         for element in self._elements():
             factory = element.get_factory()
@@ -242,7 +269,7 @@ class _Stream:
                 self._source = TimeSource.ARRIVAL
             if _factory(element) == "rtspsrc" and element.get_property("latency") > _SLOW_JITTER_BUFFER_MS:
                 _log.warning(
-                    "camera %s: rtspsrc keeps frames back for %d ms; set latency=0 in the pipeline",
+                    "camera %s: rtspsrc may wait %d ms for a lost packet; set latency=0 in the pipeline",
                     self._name, element.get_property("latency"),
                 )  # fmt: skip
         if given is not None:

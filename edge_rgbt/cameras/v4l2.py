@@ -139,7 +139,7 @@ class V4l2Camera(Camera):
                 f"configuration promises {promised[0]} {promised[1]}x{promised[2]}; "
                 f"`v4l2-ctl -d {self._device} --list-formats-ext` lists what it can"
             )
-        self._stride = max(pix.bytesperline, row_bytes(s.promised, int(pix.width)))
+        self._stride = max(pix.bytesperline, row_bytes(s.promised, s.width_px or 0))
 
     def _ask_for_rate(self) -> None:
         wanted_hz = self._settings.rate_hz or 30.0
