@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge_rgbt import __version__
+from edge_rgbt.bundle import MANIFEST
 from edge_rgbt.machine import describe_machine
 from edge_rgbt.recording import topics
 from edge_rgbt.recording.disk import FlightFiles
@@ -71,9 +72,8 @@ class FlightContext:
         if self.bundle is not None:
             manifest = self.bundle.manifest
             metadata["bundle"] = f"{manifest.name} {manifest.version}"
-            metadata["bundle_files"] = json.dumps({n: f.sha256 for n, f in manifest.files.items()})
             text = json.dumps(manifest.to_dict()).encode()
-            attachments["manifest.json"] = ("application/json", text)
+            attachments[MANIFEST] = ("application/json", text)
         return SegmentHead(flight, metadata, attachments)
 
 

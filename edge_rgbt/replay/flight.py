@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from edge_rgbt.bundle import MANIFEST
 from edge_rgbt.errors import EdgeRgbtError, SequenceError, UsageError
 from edge_rgbt.pixels import for_tracker
 from edge_rgbt.recording import FlightRecording, open_recording
@@ -213,9 +214,8 @@ def _timed(tracking: Tracking, pair: FramePair, start: Box | None) -> _Tracked:
 def _obstacles(flight: FlightRecording, tracking: Tracking) -> list[str]:
     """What is known beforehand to make the replay another one than the flight."""
     found = []
-    files = {name: entry.sha256 for name, entry in tracking.bundle.manifest.files.items()}
-    recorded_files = json.loads(flight.metadata.get("bundle_files", "null"))
-    if recorded_files is not None and recorded_files != files:
+    manifest = json.loads(json.dumps(tracking.bundle.manifest.to_dict()))  # holds the hash of every file
+    if flight.attachments.get(MANIFEST) and json.loads(flight.attachments[MANIFEST]) != manifest:
         found.append(f"the flight used bundle {flight.metadata.get('bundle')}, not this one")
     recorded: dict[str, Any] | None = json.loads(flight.metadata.get("engine", "null"))
     if recorded is not None:

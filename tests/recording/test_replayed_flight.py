@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,136 +15,168 @@ from bundles import tiny_bundle
 from flights import LOSSLESS, only_file, record_loop, without_message
 from worlds import overlap, path_box
 
+from edge_rgbt.bundle import load_bundle
 from edge_rgbt.commands import replay as replay_command
-from edge_rgbt.errors import UsageError
-from edge_rgbt.recording import RecorderSettings
-from edge_rgbt.types import Box, TrackState
+from edge_rgbt.errors import SequenceError, UsageError
+from edge_rgbt.recording import RecorderSettings, open_recording
+from edge_rgbt.replay.flight import track_flight
+from edge_rgbt.replay.results import SequenceRun
+from edge_rgbt.replay.tracking import Tracking
+from edge_rgbt.runtime import open_loop
+from edge_rgbt.types import Box
 
 pytest.importorskip("mcap", reason="needs the record extra")
 pytest.importorskip("google.protobuf", reason="needs the record extra")
 
-
-@dataclasses.dataclass
-class Replayed:
-    status: int
-    report: dict
-    boxes: np.ndarray
-
-    @property
-    def flight(self) -> dict:
-        return self.report["sequences"][0]["flight"]
+STEPS, STARTS = 40, {2: path_box(2), 28: Box(40, 180, 30, 30)}
 
 
-def replay(source: Path, bundle: Path, out: Path, *options: str) -> Replayed:
+@dataclasses.dataclass(frozen=True)
+class Flown:
+    path: Path
+    bundle: Path
+
+
+@pytest.fixture(scope="module")
+def flown(tmp_path_factory) -> Flown:
+    """A lossless flight of several chunks, with a second start."""
+    folder = tmp_path_factory.mktemp("flown")
+    settings = dataclasses.replace(LOSSLESS, flush_ms=10)
+    record_loop(folder / "log", folder / "bundle", STEPS, settings, starts=STARTS)
+    return Flown(only_file(folder / "log"), folder / "bundle")
+
+
+@pytest.fixture(scope="module")
+def tracking(flown) -> Iterator[Tracking]:
+    bundle = load_bundle(flown.bundle)
+    tracking = Tracking(bundle, open_loop(bundle, threads=1))
+    yield tracking
+    tracking.close()
+
+
+def compared(run: SequenceRun) -> dict:
+    assert run.flight is not None
+    return dict(run.flight)
+
+
+def test_a_lossless_flight_gives_the_same_tracks_to_the_last_bit(flown, tracking):
+    states = list(open_recording(flown.path).tracks())
+    run = track_flight(tracking, flown.path, "flight")
+    flight = compared(run)
+    assert flight["obstacles"] == []
+    assert (flight["steps"], flight["compared"], flight["identical"]) == (38, 38, 38)
+    assert (flight["largest_box_px"], flight["largest_score"]) == (0.0, 0.0)
+    assert run.boxes.tolist() == [list(state.box.as_tuple()) for state in states]
+    assert overlap(states[25].box, path_box(27)) > 0.6  # it followed something, so equality means something
+    assert states[26].box == STARTS[28]
+    assert "38 of 38 tracks are the flight's to the last bit" in run.note
+
+
+def test_a_cut_off_flight_replays_as_far_as_it_goes(flown, tracking, tmp_path):
+    cut = tmp_path / "cut.mcap"
+    cut.write_bytes(flown.path.read_bytes()[: flown.path.stat().st_size * 2 // 3])
+    run = track_flight(tracking, cut, "flight")
+    flight = compared(run)
+    assert 10 < flight["compared"] < 38
+    assert flight["identical"] == flight["compared"]
+    assert "cut.mcap: " in run.note
+
+
+def test_a_frame_that_the_recording_lacks_is_counted_and_the_rest_goes_on(flown, tracking, tmp_path):
+    holed = without_message(flown.path, tmp_path / "holed.mcap", "/tir/image", 9)
+    run = track_flight(tracking, holed, "flight")
+    flight = compared(run)
+    assert (flight["steps"], flight["lost"], flight["compared"]) == (38, 1, 37)
+    assert flight["identical"] >= 7 + 12  # before the hole, and from the next start on
+    assert any("lost frame" in text for text in flight["obstacles"])
+    assert (run.dropped, len(run.boxes)) == (1, 38)
+
+
+def test_a_flight_that_begins_in_the_middle_waits_for_the_next_start(flown, tracking, tmp_path):
+    later = without_message(flown.path, tmp_path / "later.mcap", "/pair", 2)
+    flight = compared(track_flight(tracking, later, "flight"))
+    assert (flight["skipped"], flight["compared"], flight["identical"]) == (25, 12, 12)
+
+
+def test_jpeg_is_compared_and_named_as_the_obstacle(flown, tracking, tmp_path):
+    settings = RecorderSettings(rgb="jpeg", min_free_mb=0)
+    states = record_loop(tmp_path / "log", tmp_path / "bundle", 16, settings)
+    run = track_flight(tracking, only_file(tmp_path / "log"), "flight")
+    flight = compared(run)
+    assert any("JPEG" in text for text in flight["obstacles"])
+    assert flight["compared"] == 14
+    assert 0 < flight["largest_box_px"] < 3
+    assert flight["first_difference"] is not None
+    assert np.abs(run.boxes - [state.box.as_tuple() for state in states]).max() < 3
+
+
+def test_another_bundle_is_named_as_the_obstacle(flown, tmp_path):
+    other = tiny_bundle(tmp_path / "other", search_factor=3.0)
+    tracking = Tracking(other, open_loop(other, threads=1))
+    try:
+        flight = compared(track_flight(tracking, flown.path, "flight"))
+    finally:
+        tracking.close()
+    assert flight["identical"] < flight["compared"] == 38
+    assert any("bundle brightness-match 1, not this one" in text for text in flight["obstacles"])
+
+
+def test_another_number_of_threads_is_named_as_the_obstacle(flown, tmp_path):
+    bundle = load_bundle(flown.bundle)
+    tracking = Tracking(bundle, open_loop(bundle, threads=2))
+    try:
+        flight = compared(track_flight(tracking, flown.path, "flight"))
+    finally:
+        tracking.close()
+    assert any("threads 1" in text for text in flight["obstacles"])
+
+
+def test_a_given_start_tracks_every_pair(flown, tracking):
+    run = track_flight(tracking, flown.path, "flight", init=path_box(0))
+    assert len(run.boxes) == STEPS
+    assert overlap(Box(*run.boxes[-1]), path_box(STEPS - 1)) > 0.6
+    assert run.flight is None
+
+
+def test_a_flight_without_a_start_asks_for_one(tracking, tmp_path):
+    record_loop(tmp_path / "log", tmp_path / "bundle", 4, starts={})
+    path = only_file(tmp_path / "log")
+    with pytest.raises(
+        SequenceError, match="x: nothing was tracked in this flight; give a start with --init"
+    ):
+        track_flight(tracking, path, "x")
+    assert len(track_flight(tracking, path, "x", init=path_box(0)).boxes) == 4
+
+
+def replay(source: Path, bundle: Path, out: Path, *options: str) -> tuple[int, dict]:
     parser = argparse.ArgumentParser()
     replay_command.configure(parser)
     arguments = [str(source), "--out", str(out), "--bundle", str(bundle), "--threads", "1", *options]
     status = replay_command.run(parser.parse_args(arguments))
-    report = json.loads((out / "report.json").read_text())
-    (name,) = [entry["name"] for entry in report["sequences"]] or [""]
-    return Replayed(status, report, np.loadtxt(out / f"{name}.txt", delimiter=","))
+    return status, json.loads((out / "report.json").read_text())
 
 
-def boxes_of(states: list[TrackState]) -> np.ndarray:
-    return np.array([state.box.as_tuple() for state in states])
+def test_the_command_writes_results_and_the_comparison(flown, tmp_path):
+    status, report = replay(flown.path, flown.bundle, tmp_path / "out")
+    (entry,) = report["sequences"]
+    assert status == 0
+    assert (entry["name"], entry["frames"], entry["flight"]["identical"]) == (flown.path.stem, 38, 38)
+    states = list(open_recording(flown.path).tracks())
+    boxes = np.loadtxt(tmp_path / "out" / f"{flown.path.stem}.txt", delimiter=",")
+    assert np.allclose(boxes, [state.box.as_tuple() for state in states], atol=1e-4)
 
 
-def test_a_lossless_flight_gives_the_same_tracks_to_the_last_bit(tmp_path):
-    states = record_loop(tmp_path / "log", tmp_path / "bundle", steps=40)
-    done = replay(only_file(tmp_path / "log"), tmp_path / "bundle", tmp_path / "out")
-    assert done.status == 0
-    assert done.flight["obstacles"] == []
-    assert (done.flight["steps"], done.flight["compared"], done.flight["identical"]) == (38, 38, 38)
-    assert (done.flight["largest_box_px"], done.flight["largest_score"]) == (0.0, 0.0)
-    assert np.allclose(done.boxes, boxes_of(states), atol=1e-4)
-    assert overlap(states[-1].box, path_box(39)) > 0.6  # it followed something, so equality means something
-    assert "38 of 38 tracks are the flight's to the last bit" in done.report["sequences"][0]["note"]
-
-
-def test_a_second_start_is_made_again_where_it_was(tmp_path):
-    other = Box(40, 180, 30, 30)
-    states = record_loop(tmp_path / "log", tmp_path / "bundle", 24, starts={2: path_box(2), 12: other})
-    done = replay(only_file(tmp_path / "log"), tmp_path / "bundle", tmp_path / "out")
-    assert states[10].box == other
-    assert done.flight["identical"] == done.flight["compared"] == 22
-
-
-def test_jpeg_is_compared_and_named_as_the_obstacle(tmp_path):
-    settings = RecorderSettings(rgb="jpeg", min_free_mb=0)
-    states = record_loop(tmp_path / "log", tmp_path / "bundle", 20, settings)
-    done = replay(only_file(tmp_path / "log"), tmp_path / "bundle", tmp_path / "out")
-    assert any("JPEG" in text for text in done.flight["obstacles"])
-    assert done.flight["compared"] == 18
-    assert 0 < done.flight["largest_box_px"] < 3
-    assert np.abs(done.boxes - boxes_of(states)).max() < 3
-
-
-def test_another_bundle_is_named_as_the_obstacle(tmp_path):
-    record_loop(tmp_path / "log", tmp_path / "bundle", 12)
-    tiny_bundle(tmp_path / "other", version="2", search_factor=3.0)
-    done = replay(only_file(tmp_path / "log"), tmp_path / "other", tmp_path / "out")
-    assert done.flight["identical"] < done.flight["compared"]
-
-
-def test_a_frame_that_the_recording_lacks_is_counted_and_the_rest_goes_on(tmp_path):
-    record_loop(tmp_path / "log", tmp_path / "bundle", 20, starts={2: path_box(2), 14: path_box(14)})
-    holed = without_message(only_file(tmp_path / "log"), tmp_path / "holed.mcap", "/tir/image", 9)
-    done = replay(holed, tmp_path / "bundle", tmp_path / "out")
-    assert (done.flight["steps"], done.flight["lost"], done.flight["compared"]) == (18, 1, 17)
-    assert done.flight["identical"] >= 7 + 6  # before the hole, and from the next start on
-    assert any("lost frame" in text for text in done.flight["obstacles"])
-    assert done.report["sequences"][0]["dropped_frames"] == 1
-    assert len(done.boxes) == 18
-
-
-def test_a_flight_that_was_cut_off_replays_as_far_as_it_goes(tmp_path):
-    record_loop(tmp_path / "log", tmp_path / "bundle", 40, dataclasses.replace(LOSSLESS, flush_ms=10))
-    path = only_file(tmp_path / "log")
-    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
-    done = replay(path, tmp_path / "bundle", tmp_path / "out")
-    assert 10 < done.flight["compared"] < 38
-    assert done.flight["identical"] == done.flight["compared"]
-    assert f"{path.name}: " in done.report["sequences"][0]["note"]
-
-
-def test_a_flight_without_a_start_asks_for_one(tmp_path, capsys):
-    record_loop(tmp_path / "log", tmp_path / "bundle", 6, starts={})
-    parser = argparse.ArgumentParser()
-    replay_command.configure(parser)
-    arguments = [str(only_file(tmp_path / "log")), "--bundle", str(tmp_path / "bundle"), "--out"]
-    assert replay_command.run(parser.parse_args([*arguments, str(tmp_path / "out")])) == 1
-    assert "nothing was tracked in this flight; give a start with --init" in capsys.readouterr().err
-
-
-def test_a_given_start_tracks_every_pair(tmp_path):
-    record_loop(tmp_path / "log", tmp_path / "bundle", 20, starts={})
-    first = ",".join(str(v) for v in path_box(0).as_tuple())
-    done = replay(only_file(tmp_path / "log"), tmp_path / "bundle", tmp_path / "out", "--init", first)
-    assert len(done.boxes) == 20
-    assert overlap(Box(*done.boxes[-1]), path_box(19)) > 0.6
-    assert "flight" not in done.report["sequences"][0]
-
-
-def test_a_folder_of_flights_is_replayed_flight_by_flight(tmp_path):
+def test_a_folder_of_flights_is_replayed_flight_by_flight(flown, tmp_path):
     small = dataclasses.replace(LOSSLESS, rgb="raw", segment_mb=1, flush_ms=10)
-    record_loop(tmp_path / "log", tmp_path / "bundle", 6)
-    record_loop(tmp_path / "log", tmp_path / "bundle", 16, small, before_step=lambda t, r: _wait())
-    assert len(list((tmp_path / "log").iterdir())) > 3
-    parser = argparse.ArgumentParser()
-    replay_command.configure(parser)
-    arguments = [tmp_path / "log", "--bundle", tmp_path / "bundle", "--out", tmp_path / "out", "--threads", 1]
-    assert replay_command.run(parser.parse_args([str(a) for a in arguments])) == 0
-    report = json.loads((tmp_path / "out" / "report.json").read_text())
-    assert sorted(entry["flight"]["identical"] for entry in report["sequences"]) == [4, 14]
+    folder = tmp_path / "log"
+    record_loop(folder, tmp_path / "bundle", 4)
+    record_loop(folder, tmp_path / "bundle", 12, small, before_step=lambda t, recorder: time.sleep(0.015))
+    assert len(list(folder.iterdir())) > 3
+    status, report = replay(folder, tmp_path / "bundle", tmp_path / "out")
+    assert status == 0
+    assert sorted(entry["flight"]["identical"] for entry in report["sequences"]) == [2, 10]
 
 
-def test_realtime_makes_no_sense_with_a_flight(tmp_path):
-    record_loop(tmp_path / "log", tmp_path / "bundle", 4)
+def test_realtime_makes_no_sense_with_a_flight(flown, tmp_path):
     with pytest.raises(UsageError, match="--realtime"):
-        replay(only_file(tmp_path / "log"), tmp_path / "bundle", tmp_path / "out", "--realtime")
-
-
-def _wait() -> None:
-    import time
-
-    time.sleep(0.015)
+        replay(flown.path, flown.bundle, tmp_path / "out", "--realtime")
