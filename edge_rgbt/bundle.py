@@ -19,6 +19,7 @@ from edge_rgbt.files import atomic_path
 from edge_rgbt.manifest import (
     RESERVED_FILES,
     BundleFile,
+    ConfidenceCurve,
     DynamicTemplate,
     Manifest,
     TrackerSettings,
@@ -31,6 +32,7 @@ from edge_rgbt.manifest import (
 __all__ = [
     "Bundle",
     "BundleFile",
+    "ConfidenceCurve",
     "DynamicTemplate",
     "Manifest",
     "TrackerSettings",

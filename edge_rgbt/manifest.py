@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,10 +10,12 @@ from typing import Any
 
 from edge_rgbt.engine.base import TensorSpec
 from edge_rgbt.errors import BundleError
+from edge_rgbt.fields import FieldReader, Number, OneOf, Rising, Weights, is_number, short
 
 SCHEMA = 1
 FAMILIES = ("ckd", "tpf", "transcmd")
 PRECISIONS = ("fp32", "fp16", "int8")
+STAND_INS = ("black", "grey", "template-mean", "hold", "other")
 RESERVED_FILES = ("manifest.json", "manifest.sig")
 _DTYPES = ("uint8", "float16", "float32")
 
@@ -32,8 +32,11 @@ class TrackerSettings:
     differ from it, in natural logarithms (`tracker.size_memory`); a rate of 0 bounds nothing.
     size_smoothing: new size = (1 - s) * predicted + s * previous; 0 takes the prediction as it is.
     clip_margin_px: at least this much of the box stays inside the picture.
-    lost_frames: so many scores in a row under `lost_threshold` mean LOST.
-    found_frames: so many at or above it mean TRACKING again.
+    stand_in: what a missing modality is replaced by (`tracker.crops`).
+    memory_ms, uncertain_below, certain_above, lost_below, uncertain_ms: when the status changes, by a running
+    average of confidences (`tracker.presence`).
+    found_above, found_ms: a lost target is taken up again where the confidence stays that high for so long.
+    search_growth_per_s: sides of the target by which the region searched for it grows per second.
     """
 
     template_dimming: float = 0.0
@@ -43,8 +46,28 @@ class TrackerSettings:
     size_band: float = 0.25
     size_smoothing: float = 0.0
     clip_margin_px: float = 10.0
-    lost_frames: int = 5
-    found_frames: int = 2
+    stand_in: str = "hold"
+    memory_ms: float = 250.0
+    uncertain_below: float = 0.4
+    certain_above: float = 0.6
+    lost_below: float = 0.2
+    uncertain_ms: float = 1000.0
+    found_above: float = 0.7
+    found_ms: float = 250.0
+    search_growth_per_s: float = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class ConfidenceCurve:
+    """How often boxes are right (overlap above one half) by the evidence for them, on held-out flights.
+
+    weights: of features (`tracker.confidence.Evidence`); their sum is the evidence. evidence: knots, rising.
+    probabilities: at the knots, never falling; straight lines lie in between.
+    """
+
+    weights: Mapping[str, float]
+    evidence: tuple[float, ...]
+    probabilities: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +111,7 @@ class Manifest:
     provenance: Mapping[str, Any]
     metrics: Any = None
     dynamic_template: DynamicTemplate | None = None
+    confidence: ConfidenceCurve | None = None
     tracker: TrackerSettings = TrackerSettings()
     files: Mapping[str, BundleFile] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
@@ -139,7 +163,7 @@ def parse_manifest(value: Any, where: str) -> Manifest:
             f"{where}: schema {value.get('schema')!r}, this version reads schema {SCHEMA}; "
             "export the bundle again or install the version that wrote it"
         )
-    reader = _Reader(value)
+    reader = FieldReader(value)
     manifest = _read(reader)
     faults = reader.faults or _contradictions(manifest)
     if faults:
@@ -147,7 +171,7 @@ def parse_manifest(value: Any, where: str) -> Manifest:
     return manifest
 
 
-def _read(r: _Reader) -> Manifest:
+def _read(r: FieldReader) -> Manifest:
     known = {f.name for f in dataclasses.fields(Manifest)}
     return Manifest(
         name=r.text("name"),
@@ -159,8 +183,8 @@ def _read(r: _Reader) -> Manifest:
         template_factor=r.real("template_factor", 0.1, 100.0),
         search_factor=r.real("search_factor", 0.1, 100.0),
         stride=r.whole("stride", 1),
-        inputs=r.specs("inputs"),
-        outputs=r.specs("outputs"),
+        inputs=_specs(r, "inputs"),
+        outputs=_specs(r, "outputs"),
         lost_threshold=r.real("lost_threshold", 0.0, 1.0),
         params=r.whole("params", 0),
         macs=r.whole("macs", 0),
@@ -168,24 +192,40 @@ def _read(r: _Reader) -> Manifest:
         provenance=r.mapping("provenance"),
         metrics=r.present("metrics"),
         dynamic_template=r.section("dynamic_template", _DYNAMIC_LIMITS, DynamicTemplate, all_keys=True),
-        tracker=r.section("tracker", _TRACKER_LIMITS, TrackerSettings) or TrackerSettings(),
-        files=r.files("files"),
+        confidence=r.section("confidence", _CONFIDENCE_LIMITS, ConfidenceCurve, all_keys=True),
+        tracker=r.section("tracker", _TRACKER_LIMITS, TrackerSettings, retired=_RETIRED) or TrackerSettings(),
+        files=_files(r, "files"),
         extra={key: v for key, v in r.value.items() if key not in known},
     )
 
 
 _TRACKER_LIMITS = {
-    "template_dimming": (float, 0.0, 1.0),
-    "window_weight": (float, 0.0, 1.0),
-    "shape_penalty": (float, 0.0, 10.0),
-    "size_rate_per_s": (float, 0.0, 100.0),
-    "size_band": (float, 0.0, 10.0),
-    "size_smoothing": (float, 0.0, 0.99),
-    "clip_margin_px": (float, 1.0, 1000.0),
-    "lost_frames": (int, 1, 10_000),
-    "found_frames": (int, 1, 10_000),
+    "template_dimming": Number(float, 0.0, 1.0),
+    "window_weight": Number(float, 0.0, 1.0),
+    "shape_penalty": Number(float, 0.0, 10.0),
+    "size_rate_per_s": Number(float, 0.0, 100.0),
+    "size_band": Number(float, 0.0, 10.0),
+    "size_smoothing": Number(float, 0.0, 0.99),
+    "clip_margin_px": Number(float, 1.0, 1000.0),
+    "stand_in": OneOf(STAND_INS),
+    "memory_ms": Number(float, 1.0, 10_000.0),
+    "uncertain_below": Number(float, 0.0, 1.0),
+    "certain_above": Number(float, 0.0, 1.0),
+    "lost_below": Number(float, 0.0, 1.0),
+    "uncertain_ms": Number(float, 0.0, 10_000.0),
+    "found_above": Number(float, 0.0, 1.0),
+    "found_ms": Number(float, 0.0, 10_000.0),
+    "search_growth_per_s": Number(float, 0.0, 100.0),
 }
-_DYNAMIC_LIMITS = {"interval_frames": (int, 1, 1_000_000), "score_threshold": (float, 0.0, 1.0)}
+# Settings of older bundles that no longer mean anything; read and dropped.
+_RETIRED = ("lost_frames", "found_frames")
+_DYNAMIC_LIMITS = {"interval_frames": Number(int, 1, 1_000_000), "score_threshold": Number(float, 0.0, 1.0)}
+EVIDENCE = ("score", "rival", "remembered", "likeness")
+_CONFIDENCE_LIMITS = {
+    "weights": Weights(EVIDENCE),
+    "evidence": Rising(-1e6, 1e6),
+    "probabilities": Rising(0.0, 1.0),
+}
 
 
 def _contradictions(m: Manifest) -> list[str]:
@@ -214,115 +254,43 @@ def _inputs_of_family(m: Manifest, given: Mapping[str, TensorSpec]) -> tuple[Ten
     return fused_inputs(m.template_size, m.search_size, "float16" if half else "float32")
 
 
-class _Reader:
-    """Takes fields out of a JSON object and collects what is wrong with them."""
-
-    def __init__(self, value: Mapping[str, Any]) -> None:
-        self.value = value
-        self.faults: list[str] = []
-
-    def present(self, key: str) -> Any:
-        if key not in self.value:
-            near = difflib.get_close_matches(key, self.value, 1)
-            self.faults.append(f"'{key}' is missing" + (f" ('{near[0]}' is there)" if near else ""))
-        return self.value.get(key)
-
-    def _checked(self, key: str, good: Any, expected: str, fallback: Any) -> Any:
-        if key not in self.value:
-            self.present(key)
-            return fallback
-        value = self.value[key]
-        if good(value):
-            return value
-        self.faults.append(f"{key} is {_short(value)}, expected {expected}")
-        return fallback
-
-    def text(self, key: str) -> str:
-        return self._checked(key, lambda v: isinstance(v, str) and v.strip(), "text", "")
-
-    def choice(self, key: str, allowed: tuple[str, ...]) -> str:
-        return self._checked(key, lambda v: v in allowed, " or ".join(allowed), allowed[0])
-
-    def whole(self, key: str, least: int) -> int:
-        return self._checked(
-            key, lambda v: _is_number(v, int) and v >= least, f"a whole number >= {least}", 1
+def _specs(r: FieldReader, key: str) -> tuple[TensorSpec, ...]:
+    items = r.checked(key, lambda v: isinstance(v, list) and v, "a list of tensors", [])
+    out = []
+    for item in items:
+        good = (
+            isinstance(item, Mapping)
+            and isinstance(item.get("name"), str)
+            and item.get("dtype") in _DTYPES
+            and isinstance(item.get("shape"), list)
+            and all(is_number(n, int) for n in item["shape"])
         )
-
-    def real(self, key: str, low: float, high: float) -> float:
-        good = self._checked(key, lambda v: _is_number(v) and low <= v <= high, f"{low:g} to {high:g}", low)
-        return float(good)
-
-    def mapping(self, key: str) -> Mapping[str, Any]:
-        return self._checked(key, lambda v: isinstance(v, Mapping), "an object", {})
-
-    def section(self, key: str, limits: Mapping[str, tuple], cls: Any, all_keys: bool = False) -> Any:
-        """A nested object whose keys are all known; None if it is null or absent."""
-        value = self.value.get(key)
-        if value is None:
-            return None
-        faults = len(self.faults)
-        if not isinstance(value, Mapping):
-            self.faults.append(f"{key} is {_short(value)}, expected an object or null")
-            return None
-        for name, (kind, low, high) in limits.items():
-            if name in value and not (_is_number(value[name], kind) and low <= value[name] <= high):
-                self.faults.append(f"{key}.{name} is {_short(value[name])}, expected {low:g} to {high:g}")
-            if all_keys and name not in value:
-                self.faults.append(f"'{key}.{name}' is missing")
-        for name in value:
-            if name not in limits:
-                self.faults.append(f"{key}.{name} is unknown, expected {', '.join(limits)}")
-        if len(self.faults) > faults:
-            return None
-        return cls(**{name: limits[name][0](v) for name, v in value.items()})
-
-    def specs(self, key: str) -> tuple[TensorSpec, ...]:
-        items = self._checked(key, lambda v: isinstance(v, list) and v, "a list of tensors", [])
-        out = []
-        for item in items:
-            good = (
-                isinstance(item, Mapping)
-                and isinstance(item.get("name"), str)
-                and item.get("dtype") in _DTYPES
-                and isinstance(item.get("shape"), list)
-                and all(_is_number(n, int) for n in item["shape"])
-            )
-            if good:
-                out.append(TensorSpec(item["name"], item["dtype"], tuple(item["shape"])))
-            else:
-                self.faults.append(f"{key} holds {_short(item)}, expected name, dtype and shape")
-        return tuple(out)
-
-    def files(self, key: str) -> dict[str, BundleFile]:
-        out = {}
-        for name, entry in self.mapping(key).items():
-            plain = bool(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", name)) and name not in RESERVED_FILES
-            good = (
-                isinstance(entry, Mapping)
-                and isinstance(entry.get("sha256"), str)
-                and re.fullmatch(r"[0-9a-f]{64}", entry["sha256"])
-                and _is_number(entry.get("bytes"), int)
-            )
-            if not plain:
-                self.faults.append(f"files holds '{name}', expected a plain file name")
-            elif not good:
-                self.faults.append(f"files['{name}'] is {_short(entry)}, expected sha256 and bytes")
-            else:
-                out[name] = BundleFile(entry["sha256"], entry["bytes"])
-        if not out and key in self.value:
-            self.faults.append("files names no file")
-        return out
+        if good:
+            out.append(TensorSpec(item["name"], item["dtype"], tuple(item["shape"])))
+        else:
+            r.faults.append(f"{key} holds {short(item)}, expected name, dtype and shape")
+    return tuple(out)
 
 
-def _is_number(value: Any, kind: type = float) -> bool:
-    if isinstance(value, bool):
-        return False
-    return isinstance(value, int) or (kind is float and isinstance(value, float) and math.isfinite(value))
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+def _files(r: FieldReader, key: str) -> dict[str, BundleFile]:
+    out = {}
+    for name, entry in r.mapping(key).items():
+        plain = bool(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", name)) and name not in RESERVED_FILES
+        good = (
+            isinstance(entry, Mapping)
+            and isinstance(entry.get("sha256"), str)
+            and re.fullmatch(r"[0-9a-f]{64}", entry["sha256"])
+            and is_number(entry.get("bytes"), int)
+        )
+        if not plain:
+            r.faults.append(f"files holds '{name}', expected a plain file name")
+        elif not good:
+            r.faults.append(f"files['{name}'] is {short(entry)}, expected sha256 and bytes")
+        else:
+            out[name] = BundleFile(entry["sha256"], entry["bytes"])
+    if not out and key in r.value:
+        r.faults.append("files names no file")
+    return out
 
 
 def _plain(value: Any) -> Any:

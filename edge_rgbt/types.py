@@ -293,10 +293,16 @@ class FramePair:
 
 
 class TrackStatus(str, Enum):
-    """What the tracker says about its own box."""
+    """What the tracker says about its own box.
+
+    TRACKING: it is more likely right than wrong. UNCERTAIN: it was a moment ago, and nothing confirms it now;
+    never for long. LOST: nobody should act on it; it stays where the target was last trusted to be, and
+    the target is searched for.
+    """
 
     IDLE = "idle"
     TRACKING = "tracking"
+    UNCERTAIN = "uncertain"
     LOST = "lost"
 
 
@@ -312,8 +318,13 @@ class StageTiming:
 class TrackState:
     """The tracker's answer for one pair.
 
+    box: where the target is; when LOST, where it was last trusted to be.
     score: peak of the network's score map before the window, 0..1 (1.0 for the given first box).
     timestamp_ns, skew_ns: from the pair that was used. timings: every stage from decoded pair to this state.
+    confidence: how often such a box is right (overlap above one half), 0..1, on flights that the calibration
+    has not seen; 0 when LOST, where nothing is claimed.
+    usable: the cameras that the tracker could see with in this pair.
+    unconfirmed_ns: time since a pair confirmed the box; 0 when this one did.
     """
 
     box: Box
@@ -322,10 +333,14 @@ class TrackState:
     timestamp_ns: int
     skew_ns: int = 0
     timings: tuple[StageTiming, ...] = field(default=())
+    confidence: float = 0.0
+    usable: Usable = Usable.BOTH
+    unconfirmed_ns: int = 0
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.score <= 1.0:
-            raise ValueError(f"score {self.score} is outside 0..1")
+        for name in ("score", "confidence"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"{name} {getattr(self, name)} is outside 0..1")
 
     @property
     def total_ms(self) -> float:

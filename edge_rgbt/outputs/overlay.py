@@ -10,11 +10,17 @@ from edge_rgbt.types import Box, FramePair, TrackState, TrackStatus
 # RGB order.
 GREEN = (63, 214, 132)
 RED = (255, 92, 92)
+AMBER = (255, 190, 82)
 GREY = (139, 147, 161)
 WHITE = (240, 243, 247)
 INK = (17, 19, 24)
 TRACK = (44, 49, 60)
-STATUS_COLOURS = {TrackStatus.TRACKING: GREEN, TrackStatus.LOST: RED, TrackStatus.IDLE: GREY}
+STATUS_COLOURS = {
+    TrackStatus.TRACKING: GREEN,
+    TrackStatus.UNCERTAIN: AMBER,
+    TrackStatus.LOST: RED,
+    TrackStatus.IDLE: GREY,
+}
 
 MIN_PANE_WIDTH, MAX_PANE_WIDTH = 480, 960
 _FOOTER_PX = 40

@@ -8,31 +8,32 @@ import numpy as np
 
 from edge_rgbt.adapter.base import Adapter
 from edge_rgbt.engine.base import Engine
-from edge_rgbt.errors import EngineError, UsageError
-from edge_rgbt.imageops import (
-    CropGeometry,
-    clip_box,
-    crop_geometry,
-    decode_peak,
-    hann_window,
-    picture_box,
-    shape_prior,
-)
+from edge_rgbt.errors import UsageError
+from edge_rgbt.imageops import clip_box, crop_geometry
 from edge_rgbt.manifest import Manifest
+from edge_rgbt.tracker.confidence import Confidence, Evidence, ScoreMemory
+from edge_rgbt.tracker.decode import MapReader, Sighting, require_finite, resized
+from edge_rgbt.tracker.hunt import Hunt
 from edge_rgbt.tracker.inputs import make_inputs
 from edge_rgbt.tracker.presence import Presence
+from edge_rgbt.tracker.recognition import ALIKE, Recognition
 from edge_rgbt.tracker.size_memory import SizeMemory
-from edge_rgbt.types import Box, FramePair, StageTiming, TrackState, TrackStatus
+from edge_rgbt.types import Box, FramePair, Modality, StageTiming, TrackState, TrackStatus, Usable
 
 # A first box this many times as wide or high as the picture is a mistake (wrong units, wrong order).
 LARGEST_START = 4.0
+# A box that is right more often than not is trusted.
+TRUSTED = 0.5
+# The thermal camera counts as blind to a box of which it sees less than this.
+SEEN_SHARE = 0.5
 
 
 class Tracker:
-    """Single-object tracker over aligned pairs; owns the last box and the status; its inputs, the templates.
+    """Single-object tracker over aligned pairs; owns the boxes and the status; its inputs, the templates.
 
     adapter: what fuses crops, for the family that tracks in fused images.
-    The box is always finite and inside the picture; the loop never stops predicting when the target is LOST.
+    The box is always finite and inside the picture. While TRACKING or UNCERTAIN it follows the network; when
+    LOST it stays where it was last trusted, and every pair's one run of the network searches for the target.
     """
 
     def __init__(self, manifest: Manifest, engine: Engine, adapter: Adapter | None = None) -> None:
@@ -40,61 +41,86 @@ class Tracker:
         self.manifest = manifest
         self.engine = engine
         self.adapter = adapter
-        self.score_map: np.ndarray | None = None
         settings = manifest.tracker
-        self._window = hann_window(manifest.map_size)
-        self._presence = Presence(manifest.lost_threshold, settings.lost_frames, settings.found_frames)
+        self._reader = MapReader(manifest)
+        self._confidence = Confidence(manifest)
+        self._memory = ScoreMemory()
+        self._presence = Presence(settings)
+        self._recognition = Recognition()
+        self._hunt = Hunt(settings.search_growth_per_s, settings.found_above, settings.found_ms)
         self._size_memory = SizeMemory(settings.size_rate_per_s, settings.size_band)
-        self._box: Box | None = None
+        self._box: Box | None = None  # where the network last saw the target, or the place when LOST
+        self._trusted: Box | None = None  # the last box that was trusted
+        self._trusted_ns = 0
+        self._seen_ns = 0
+        self.evidence = Evidence(1.0, 0.0, 1.0, 1.0)  # for the last pair's box; fitting reads it
 
     @property
     def status(self) -> TrackStatus:
         return TrackStatus.IDLE if self._box is None else self._presence.status
 
+    @property
+    def score_map(self) -> np.ndarray | None:
+        """The network's last score map; None before the first."""
+        return self._reader.score_map
+
     def start(self, pair: FramePair, box: Box) -> TrackState:
-        """Takes what lies in `box` as the template. Raises UsageError if the box is impossible."""
+        """Takes what lies in `box` as the template. Raises UsageError if the box is impossible or unseen."""
         _require_aligned(pair)
-        width, height = pair.rgb.width, pair.rgb.height
-        if not box.touches(width, height):
+        _require_possible(box, pair)
+        usable = _seen_around(box, pair)
+        if usable is Usable.NONE:
             raise UsageError(
-                f"start box {_text(box)} lies outside the {width}x{height} picture; give x,y,w,h in pixels"
+                f"no camera delivers a usable picture of start box {_text(box)}; give it again when one does"
             )
-        if box.w > LARGEST_START * width or box.h > LARGEST_START * height:
-            raise UsageError(f"start box {_text(box)} is far larger than the {width}x{height} picture")
-        timings = self._inputs.start(pair, box)
-        self._box = box
-        self._presence.reset()
-        self._size_memory.reset(box.w, box.h, pair.timestamp_ns)
-        self.score_map = None
-        return TrackState(box, 1.0, TrackStatus.TRACKING, pair.timestamp_ns, pair.skew_ns, timings)
+        timings = self._inputs.start(pair, box, usable)
+        now_ns = pair.timestamp_ns
+        self._box, self._seen_ns = box, now_ns
+        self._trust(box, now_ns)
+        self._presence.start(now_ns)
+        self._memory.start(now_ns)
+        self._size_memory.reset(box.w, box.h, now_ns)
+        self._recognition.start(pair, box, usable)
+        self._reader.score_map = None
+        status = TrackStatus.TRACKING
+        return TrackState(box, 1.0, status, now_ns, pair.skew_ns, timings, 1.0, usable)
 
     def update(self, pair: FramePair) -> TrackState:
         """Finds the target in the next pair.
 
-        Raises EngineError if the engine fails or answers with NaN or infinity; the last box stays.
+        A modality that cannot be used is made up for; with none the network does not run, and the status goes
+        to LOST as if nothing had been found. Raises EngineError if the engine fails or answers with NaN or
+        infinity; the last box stays.
         """
         _require_aligned(pair)
         if self._box is None:
             raise RuntimeError("the tracker has no target; call start first")
-        m = self.manifest
-        geometry = crop_geometry(self._box, m.search_factor, m.search_size)
-        feeds, prepared = self._inputs.search(pair, geometry)
+        m, searching = self.manifest, self._presence.status is TrackStatus.LOST
+        around = self._hunt.aim(pair.rgb.width, pair.rgb.height) if searching else self._box
+        usable = _seen_around(around, pair)
+        if usable is Usable.NONE:
+            return self._pass_blind(pair)
+        geometry = crop_geometry(around, m.search_factor, m.search_size)
+        feeds, prepared = self._inputs.search(pair, geometry, usable)
         t0 = time.perf_counter_ns()
         maps = self.engine.run(feeds)
         t1 = time.perf_counter_ns()
-        box, score, confidence = self._decode(maps, geometry, self._box, pair)
-        status = self._presence.update(score)
-        self._box = box
+        require_finite(maps, self.engine.info, pair.timestamp_ns)
+        sighting = self._reader.read(maps, geometry, around, searching and not self._hunt.confirming)
+        take = self._search if searching else self._follow
+        confidence, trusted = take(pair, usable, sighting)
+        self._seen_ns = pair.timestamp_ns
         t2 = time.perf_counter_ns()
+        complete = trusted and usable is Usable.BOTH
+        settled = self._inputs.settle(pair, self._box, sighting.cell_score, complete)
         answered = (StageTiming("infer", t1 - t0), StageTiming("decode", t2 - t1))
-        settled = self._inputs.settle(pair, box, confidence)
         timings = _summed((*prepared, *answered, *settled))
-        return TrackState(box, score, status, pair.timestamp_ns, pair.skew_ns, timings)
+        return self._state(pair, usable, sighting.score, confidence, timings)
 
     def stop(self) -> None:
         """Forgets the target; `start` takes up another one."""
         self._box = None
-        self.score_map = None
+        self._reader.score_map = None
 
     def close(self) -> None:
         """Releases the engine and the adapter; the tracker cannot be used afterwards."""
@@ -102,33 +128,93 @@ class Tracker:
         self._inputs.close()
         self.engine.close()
 
-    def _decode(
-        self, maps: dict[str, np.ndarray], geometry: CropGeometry, last: Box, pair: FramePair
-    ) -> tuple[Box, float, float]:
-        """The new box, clipped to the picture; the score before the window, at its peak and in its cell."""
-        score, size, offset = maps["score"][0, 0], maps["size"][0], maps["offset"][0]
-        for name, values in (("score", score), ("size", size), ("offset", offset)):
-            if not np.isfinite(values).all():
-                info = self.engine.info
-                raise EngineError(
-                    f"engine {info.engine} ({info.precision}, {info.device}) returned numbers that are not "
-                    f"finite in '{name}' for the pair at {pair.timestamp_ns} ns; check the bundle"
-                )
-        settings = self.manifest.tracker
-        prior = None
-        if settings.shape_penalty:
-            prior = shape_prior(size, last.w / geometry.side, last.h / geometry.side, settings.shape_penalty)
-        peak = decode_peak(score, size, offset, self._window, settings.window_weight, prior)
-        x, y, w, h = picture_box(peak, geometry)
-        confidence = float(score[peak.row, peak.col])
-        cx, cy, kept = x + 0.5 * w, y + 0.5 * h, settings.size_smoothing
-        w, h = (1.0 - kept) * w + kept * last.w, (1.0 - kept) * h + kept * last.h
-        if settings.size_rate_per_s:
-            w, h = self._size_memory.bounded(w, h, pair.timestamp_ns)
-        x, y = cx - 0.5 * w, cy - 0.5 * h
-        self.score_map = score.copy()  # an engine may reuse its output memory
-        clipped = clip_box((x, y, w, h), pair.rgb.width, pair.rgb.height, settings.clip_margin_px)
-        return clipped, min(max(peak.score, 0.0), 1.0), confidence
+    def _follow(self, pair: FramePair, usable: Usable, sighting: Sighting) -> tuple[float, bool]:
+        """The target is where the network says, or was not seen. Confidence, and whether it is trusted."""
+        self._box = self._bounded(pair, sighting)
+        confidence = self._weigh(pair, usable, sighting, self._box)
+        trusted = self._settle_status(pair, confidence)
+        if trusted:
+            self._recognition.remember(pair, self._box, usable)
+        return confidence, trusted
+
+    def _search(self, pair: FramePair, usable: Usable, sighting: Sighting) -> tuple[float, bool]:
+        """The target is somewhere else; it is taken up again when it shows for long enough."""
+        seen, now_ns = self._clipped(pair, sighting.xywh), pair.timestamp_ns
+        if not self._hunt.confirming:
+            self._memory.start(now_ns, sighting.cell_score)
+        confidence = self._weigh(pair, usable, sighting, seen)
+        alike = self.evidence.likeness >= ALIKE
+        found = self._hunt.judge(max(0, now_ns - self._seen_ns), seen, confidence, alike)
+        if found:
+            self._size_memory.reset(seen.w, seen.h, now_ns)
+            self._presence.find(now_ns)
+            self._box = seen
+            self._trust(seen, now_ns)
+        return confidence, found
+
+    def _weigh(self, pair: FramePair, usable: Usable, sighting: Sighting, box: Box) -> float:
+        """The confidence in a box that was just seen."""
+        self.evidence = Evidence(
+            score=sighting.cell_score,
+            rival=sighting.rival_score,
+            remembered=self._memory.update(pair.timestamp_ns, sighting.cell_score),
+            likeness=self._recognition.likeness(pair, box, usable),
+        )
+        return self._confidence.of(self.evidence)
+
+    def _settle_status(self, pair: FramePair, confidence: float) -> bool:
+        """True if the box is trusted now. A target that is LOST goes back to where it was trusted last."""
+        assert self._box is not None
+        assert self._trusted is not None
+        status = self._presence.update(pair.timestamp_ns, confidence)
+        if status is TrackStatus.LOST:
+            self._box = self._clipped(pair, self._trusted.as_tuple())
+            self._hunt.start(self._box)
+        trusted = status is TrackStatus.TRACKING and confidence >= TRUSTED
+        if trusted:
+            self._trust(self._box, pair.timestamp_ns)
+        return trusted
+
+    def _trust(self, box: Box, now_ns: int) -> None:
+        self._trusted, self._trusted_ns = box, now_ns
+
+    def _pass_blind(self, pair: FramePair) -> TrackState:
+        """No picture: nothing is claimed and nothing is searched, but time passes."""
+        if self._presence.status is not TrackStatus.LOST:
+            self._settle_status(pair, 0.0)
+        self._seen_ns = pair.timestamp_ns
+        return self._state(pair, Usable.NONE, 0.0, 0.0, ())
+
+    def _bounded(self, pair: FramePair, sighting: Sighting) -> Box:
+        xywh = sighting.xywh
+        if self.manifest.tracker.size_rate_per_s:
+            xywh = resized(xywh, *self._size_memory.bounded(xywh[2], xywh[3], pair.timestamp_ns))
+        return self._clipped(pair, xywh)
+
+    def _clipped(self, pair: FramePair, xywh: tuple[float, float, float, float]) -> Box:
+        return clip_box(xywh, pair.rgb.width, pair.rgb.height, self.manifest.tracker.clip_margin_px)
+
+    def _state(
+        self,
+        pair: FramePair,
+        usable: Usable,
+        score: float,
+        confidence: float,
+        timings: tuple[StageTiming, ...],
+    ) -> TrackState:
+        assert self._box is not None
+        now_ns = pair.timestamp_ns
+        return TrackState(
+            box=self._box,
+            score=score,
+            status=self._presence.status,
+            timestamp_ns=now_ns,
+            skew_ns=pair.skew_ns,
+            timings=timings,
+            confidence=0.0 if self.status is TrackStatus.LOST else confidence,
+            usable=usable,
+            unconfirmed_ns=max(0, now_ns - self._trusted_ns),
+        )
 
 
 def _summed(timings: tuple[StageTiming, ...]) -> tuple[StageTiming, ...]:
@@ -137,6 +223,25 @@ def _summed(timings: tuple[StageTiming, ...]) -> tuple[StageTiming, ...]:
     for timing in timings:
         sums[timing.stage] = sums.get(timing.stage, 0) + timing.duration_ns
     return tuple(StageTiming(stage, duration) for stage, duration in sums.items())
+
+
+def _seen_around(box: Box, pair: FramePair) -> Usable:
+    """The cameras whose picture can be believed and that see this box."""
+    usable, region = pair.usable, pair.tir_region
+    if region is None or not usable.has(Modality.TIR):
+        return usable
+    within = region.share(box.x, box.y, box.x + box.w, box.y + box.h) >= SEEN_SHARE
+    return Usable.of(usable.has(Modality.RGB), within)
+
+
+def _require_possible(box: Box, pair: FramePair) -> None:
+    width, height = pair.rgb.width, pair.rgb.height
+    if not box.touches(width, height):
+        raise UsageError(
+            f"start box {_text(box)} lies outside the {width}x{height} picture; give x,y,w,h in pixels"
+        )
+    if box.w > LARGEST_START * width or box.h > LARGEST_START * height:
+        raise UsageError(f"start box {_text(box)} is far larger than the {width}x{height} picture")
 
 
 def _require_aligned(pair: FramePair) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from bundles import matching_graph, tiny_bundle, tiny_manifest
 from onnx import helper
-from worlds import overlap, path_box, square_pair
+from worlds import FRAME_NS, overlap, path_box, square_pair
 
 from edge_rgbt.bundle import TrackerSettings, write_bundle
 from edge_rgbt.engine import open_engine
@@ -17,7 +17,7 @@ from edge_rgbt.errors import EdgeRgbtError, EngineError, UsageError
 from edge_rgbt.imageops import crop_geometry
 from edge_rgbt.tracker import Tracker
 from edge_rgbt.tracker.inputs import RawCrops
-from edge_rgbt.types import Box, Frame, FramePair, Modality, TrackStatus
+from edge_rgbt.types import Box, Frame, FramePair, Modality, TrackStatus, Usable
 
 
 @pytest.fixture(scope="module")
@@ -52,23 +52,66 @@ def test_states_carry_time_score_and_stage_times(tracker):
     first = tracker.start(square_pair(0, path_box(0)), path_box(0))
     state = tracker.update(square_pair(1, path_box(1)))
     assert (first.score, first.box, first.status) == (1.0, path_box(0), TrackStatus.TRACKING)
+    assert (first.confidence, first.usable, first.unconfirmed_ns) == (1.0, Usable.BOTH, 0)
     assert state.timestamp_ns == square_pair(1, None).timestamp_ns
     assert [t.stage for t in state.timings] == ["crop", "infer", "decode"]
     assert all(t.duration_ns > 0 for t in state.timings)
     assert state.score == pytest.approx(float(tracker.score_map.max()))
     assert state.score > 0.9
+    assert state.confidence > 0.8
 
 
-def test_vanished_target_is_lost_after_a_few_frames_and_found_again(tracker):
-    settings = tracker.manifest.tracker
-    box = path_box(0)
+def test_vanished_target_is_uncertain_then_lost_where_it_was_trusted_last(tracker):
+    tracker.start(square_pair(0, path_box(0)), path_box(0))
+    last = [tracker.update(square_pair(t, path_box(t))) for t in range(1, 6)][-1]
+    gone = [tracker.update(square_pair(t, None)) for t in range(6, 36)]
+    assert [s.status for s in gone] == sorted((s.status for s in gone), key=list(TrackStatus).index)
+    assert {s.status for s in gone} == {TrackStatus.TRACKING, TrackStatus.UNCERTAIN, TrackStatus.LOST}
+    assert (gone[-1].box, gone[-1].confidence) == (last.box, 0.0)
+    assert gone[-1].unconfirmed_ns == gone[-1].timestamp_ns - last.timestamp_ns
+
+
+@pytest.mark.parametrize("away", [(0.0, 0.0), (70.0, 30.0), (-60.0, -50.0)])
+def test_lost_target_is_found_again_where_it_reappears(tracker, away):
+    box = Box(140.0, 110.0, 24.0, 24.0)
     tracker.start(square_pair(0, box), box)
-    gone = [tracker.update(square_pair(t, None)) for t in range(1, 1 + settings.lost_frames)]
-    assert [s.status for s in gone[:-1]] == [TrackStatus.TRACKING] * (settings.lost_frames - 1)
-    assert gone[-1].status is TrackStatus.LOST
-    back = [tracker.update(square_pair(t, gone[-1].box)) for t in range(20, 20 + settings.found_frames)]
-    assert back[0].status is TrackStatus.LOST
+    for t in range(1, 40):
+        tracker.update(square_pair(t, None))
+    there = Box(box.x + away[0], box.y + away[1], box.w, box.h)
+    back = [tracker.update(square_pair(t, there)) for t in range(40, 100)]
+    assert [s.status for s in back[:5]] == [TrackStatus.LOST] * 5  # it has to show for a while
     assert back[-1].status is TrackStatus.TRACKING
+    assert overlap(back[-1].box, there) > 0.5
+    assert (back[-1].unconfirmed_ns, back[-1].confidence) == (0, 1.0)
+
+
+def test_search_runs_the_network_once_per_pair(bundle, engine):
+    runs = []
+
+    class Counted:
+        info = engine.info
+
+        def run(self, feeds):
+            runs.append({name: value.shape for name, value in feeds.items()})
+            return engine.run(feeds)
+
+    tracker = Tracker(bundle.manifest, Counted())  # type: ignore[arg-type]
+    tracker.start(square_pair(0, path_box(0)), path_box(0))
+    for t in range(1, 61):
+        tracker.update(square_pair(t, None))
+    assert tracker.status is TrackStatus.LOST
+    assert len(runs) == 60
+    assert all(shapes == runs[0] for shapes in runs)
+
+
+def test_nothing_is_learnt_from_boxes_that_are_not_trusted(tracker, monkeypatch):
+    heard = []
+    settle = tracker._inputs.settle
+    monkeypatch.setattr(tracker._inputs, "settle", lambda *args: heard.append(args[-1]) or settle(*args))
+    tracker.start(square_pair(0, path_box(0)), path_box(0))
+    states = [tracker.update(square_pair(t, path_box(t) if t < 5 else None)) for t in range(1, 40)]
+    assert heard == [t < 5 for t in range(1, 40)]
+    assert states[-1].status is TrackStatus.LOST
 
 
 def test_single_low_score_does_not_lose_the_target(tracker):
@@ -80,12 +123,13 @@ def test_single_low_score_does_not_lose_the_target(tracker):
 
 def test_black_pictures_give_a_finite_box_and_end_lost(tracker):
     tracker.start(square_pair(0, path_box(0)), path_box(0))
-    black = FramePair(
-        Frame(np.zeros((256, 320, 3), np.uint8), Modality.RGB, 1, 1),
-        Frame(np.zeros((256, 320), np.uint8), Modality.TIR, 1, 1),
-        aligned=True,
-    )
-    for _ in range(60):
+    for t in range(1, 61):
+        stamp = t * FRAME_NS
+        black = FramePair(
+            Frame(np.zeros((256, 320, 3), np.uint8), Modality.RGB, stamp, t),
+            Frame(np.zeros((256, 320), np.uint8), Modality.TIR, stamp, t),
+            aligned=True,
+        )
         state = tracker.update(black)
         assert all(map(math.isfinite, state.box.as_tuple()))
         assert state.box.touches(320, 256)

@@ -42,7 +42,7 @@ class TargetPhase(Enum):
     IDLE = "idle"
     ACQUIRING = "acquiring"  # accepted, no output yet
     TRACKING = "tracking"
-    COASTING = "coasting"  # hidden, box predicted
+    COASTING = "coasting"  # hidden or doubtful, box not confirmed by the picture
     LOST = "lost"
     SENSOR_FAILURE = "sensor failure"
 
@@ -50,6 +50,7 @@ class TargetPhase(Enum):
 PHASES = {
     TrackStatus.IDLE: TargetPhase.IDLE,
     TrackStatus.TRACKING: TargetPhase.TRACKING,
+    TrackStatus.UNCERTAIN: TargetPhase.COASTING,
     TrackStatus.LOST: TargetPhase.LOST,
 }
 _ACTIVE = dialect.CAMERA_TRACKING_STATUS_FLAGS_ACTIVE

@@ -26,11 +26,14 @@ from edge_rgbt.outputs.mavlink.messages import (
     tracking_image_status,
 )
 from edge_rgbt.outputs.mavlink.sender import EndpointSender, LinkCounters
-from edge_rgbt.types import TrackState, TrackStatus
+from edge_rgbt.types import TrackState, TrackStatus, Usable
 
 HEARTBEAT_PERIOD_S = 1.0
 STALE_AFTER_S = 1.0
 _SPEAKS_FIRST = ("udpout", "tcp", "serial")  # the other side cannot know us before we send
+
+
+_FOLLOWING = (TrackStatus.TRACKING, TrackStatus.UNCERTAIN)
 
 
 class TrackPublisher:
@@ -110,7 +113,7 @@ class TrackPublisher:
                 return
             self._newest, self._fresh, self._stale = (state, width, height), True, False
             self._published_s = time.monotonic()
-            self._health = Health.ACTIVE if state.status is TrackStatus.TRACKING else Health.STANDBY
+            self._health = _health(state)
             if state.status is not self._last_status:
                 self._next_status_s = 0.0
             self._wake.notify()
@@ -171,7 +174,7 @@ class TrackPublisher:
             return float("inf")
         if self._fresh:
             return self._next_status_s
-        tracking = self._newest[0].status is TrackStatus.TRACKING
+        tracking = self._newest[0].status in _FOLLOWING
         return self._published_s + STALE_AFTER_S if tracking and not self._stale else float("inf")
 
     def _take_status(self, now: float) -> Any | None:
@@ -198,3 +201,10 @@ class TrackPublisher:
         for sender in self._senders:
             if sender.endpoint.scheme in _SPEAKS_FIRST:
                 sender.post(Identity(1, ONBOARD_COMPUTER_COMPONENT), provisional_heartbeat())
+
+
+def _health(state: TrackState) -> Health:
+    """MAV_STATE of the heartbeat: without one of its cameras the tracker runs degraded."""
+    if state.usable is not Usable.BOTH:
+        return Health.CRITICAL
+    return Health.ACTIVE if state.status in _FOLLOWING else Health.STANDBY

@@ -1,0 +1,126 @@
+"""The search for a lost target: where each crop goes, and when what it shows is the target again."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from edge_rgbt.types import Box
+
+# Crops are laid this far apart, in sides of the target; a crop shows four, so neighbours share a third.
+_STEP = 2.5
+# Every other crop stays this near, in steps: what hides usually comes back close to where it went.
+_NEAR = 1.5
+_LARGEST_RING = 40
+# By how much a side may have changed since the target was last trusted, as a natural logarithm.
+_SIZE_CHANGE, _SIZE_CHANGE_PER_S, _LARGEST_SIZE_CHANGE = math.log(1.6), 0.1, math.log(2.5)
+# A candidate may move by so many of its own sides from one pair to the next.
+_LARGEST_MOVE = 1.0
+
+
+class SearchPlan:
+    """Lays crops of the usual size and cost over a disc around the place where the target was last trusted.
+
+    The disc begins with the crop's own reach and grows by `growth_per_s` sides of the target per second, up
+    to the whole picture. Every other crop goes through the nearest places only.
+    """
+
+    def __init__(self, growth_per_s: float) -> None:
+        self._growth_per_s = growth_per_s
+        reach = np.arange(-_LARGEST_RING, _LARGEST_RING + 1)
+        places = np.stack(np.meshgrid(reach, reach), axis=-1).reshape(-1, 2)
+        distances = np.hypot(places[:, 0], places[:, 1])
+        order = np.argsort(distances, kind="stable")
+        self._places, self._distances = places[order], distances[order]
+
+    def start(self, last: Box) -> None:
+        """The target was last trusted to be in this box."""
+        self._last = last
+        self._near: list[Box] = []
+        self._far: list[Box] = []
+        self._turn = 0
+
+    def next(self, elapsed_s: float, width: int, height: int) -> Box:
+        """The box around which to cut out next from a width x height picture."""
+        self._turn += 1
+        if self._turn % 2:
+            self._near = self._near or self._round(_NEAR, width, height)
+            return self._near.pop(0)
+        self._far = self._far or self._round(1.0 + elapsed_s * self._growth_per_s / _STEP, width, height)
+        return self._far.pop(0)
+
+    def _round(self, radius: float, width: int, height: int) -> list[Box]:
+        """Boxes of the last size at all places within `radius` steps whose middle lies in the picture."""
+        box = self._last
+        step = _STEP * (box.w * box.h) ** 0.5
+        near = self._places[: np.searchsorted(self._distances, radius, "right")] * step
+        middles = near + np.array([box.cx, box.cy])
+        inside = ((middles >= 0) & (middles < (width, height))).all(axis=1)
+        inside[0] = True  # the place itself, wherever it is
+        return [Box(x - box.w / 2, y - box.h / 2, box.w, box.h) for x, y in middles[inside].tolist()]
+
+
+class Hunt:
+    """Searches until one candidate has looked like the target for long enough.
+
+    found_above, found_ms: the mean confidence that a candidate must reach, and for how long it must be there.
+    A candidate is dropped at once when its confidence falls below half of that, when it jumps, when its size
+    cannot be the target's, or when it does not look like it.
+    """
+
+    def __init__(self, growth_per_s: float, found_above: float, found_ms: float) -> None:
+        self._plan = SearchPlan(growth_per_s)
+        self._found_above = found_above
+        self._found_ns = found_ms * 1e6
+
+    def start(self, last: Box) -> None:
+        """The target was last trusted to be in this box."""
+        self._last = last
+        self._plan.start(last)
+        self._elapsed_ns = 0
+        self._drop()
+
+    @property
+    def confirming(self) -> bool:
+        """True while a candidate is being watched."""
+        return self._candidate is not None
+
+    def aim(self, width: int, height: int) -> Box:
+        """The box around which to cut out of the next picture."""
+        return self._candidate or self._plan.next(self._elapsed_ns / 1e9, width, height)
+
+    def plausible(self, box: Box) -> bool:
+        """True if the target can have this size now and, while one is watched, the candidate be here."""
+        limit = min(_SIZE_CHANGE + _SIZE_CHANGE_PER_S * self._elapsed_ns / 1e9, _LARGEST_SIZE_CHANGE)
+        last, before = self._last, self._candidate
+        if max(abs(math.log(box.w / last.w)), abs(math.log(box.h / last.h))) > limit:
+            return False
+        if before is None:
+            return True
+        moved = math.hypot(box.cx - before.cx, box.cy - before.cy)
+        return moved <= _LARGEST_MOVE * math.sqrt(before.w * before.h)
+
+    def judge(self, elapsed_ns: int, box: Box, confidence: float, alike: bool) -> bool:
+        """Hears what the crop showed, `elapsed_ns` after the one before; True if it is the target again."""
+        self._elapsed_ns += elapsed_ns
+        if not alike or confidence < 0.5 * self._found_above or not self.plausible(box):
+            self._drop()
+            return False
+        if self._candidate is not None:
+            self._watched_ns += elapsed_ns
+        elif confidence < self._found_above:
+            return False
+        self._candidate = box
+        self._confidences += confidence
+        self._frames += 1
+        return (
+            self._watched_ns >= self._found_ns
+            and self._confidences >= self._frames * self._found_above
+            and self._frames > 2
+        )
+
+    def _drop(self) -> None:
+        self._candidate: Box | None = None
+        self._watched_ns = 0
+        self._confidences, self._frames = 0.0, 0
