@@ -20,8 +20,9 @@ _POSITIVE = ("frame_age_p99_ms", "camera_silent_ms", "hot_c", "memory_growth_mb"
 class AlarmSettings:
     """Limits. Every alarm ends only when its value is back by `release` of the limit, for `end_after_s`.
 
-    stage_budgets_ms: median time allowed per stage (the service gives the stage table's). hot_c: for sensors
-    whose kernel names no throttling temperature; the others alarm `throttle_margin_c` before it.
+    stage_budgets_ms: median time allowed per stage (the service gives the stage table's).
+    throttle_margin_c: below the kernel's throttling and shutdown temperatures; hot_c: for sensors without the
+    former.
     memory_growth_mb: resident memory over what it was `warm_up_s` after the first record.
     """
 
@@ -182,6 +183,8 @@ class _MachineHistory:
         s = self._settings
         for name, sensor in machine.temperatures.items():
             limit = s.hot_c if sensor.throttles_at_c is None else sensor.throttles_at_c - s.throttle_margin_c
+            if sensor.shuts_down_at_c is not None:
+                limit = min(limit, sensor.shuts_down_at_c - s.throttle_margin_c)
             text = f"{sensor.celsius:.1f} C, limit {limit:.1f} C"
             # A share of a temperature in Celsius means nothing: the margin releases it too.
             yield Reading(f"temperature:{name}", sensor.celsius, limit, limit - s.throttle_margin_c, text)

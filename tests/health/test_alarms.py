@@ -130,6 +130,8 @@ def test_sensor_files_that_hang_are_told():
         (Temperature(96.0, 99.0, 104.5), True),
         (Temperature(89.0), False),
         (Temperature(91.0), True),
+        (Temperature(80.0, None, 84.85), False),
+        (Temperature(81.0, None, 84.85), True),
     ],
 )
 def test_heat_is_measured_against_the_kernels_limit_or_else_ours(sensor, hot):
