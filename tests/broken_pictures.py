@@ -54,6 +54,15 @@ def _demosaiced_noise(image, last, rng):
     return cv2.blur(_faint_noise(image, last, rng), (2, 2))
 
 
+def _compressed_noise(image, last, rng):
+    """Grey snow that has been through a video link; counts are never compressed with loss."""
+    noise = _faint_noise(image if image.ndim == 2 else image[..., 0], last, rng)
+    if image.dtype == np.uint8:
+        data = cv2.imencode(".jpg", noise, (cv2.IMWRITE_JPEG_QUALITY, 50))[1]
+        noise = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
+    return noise if image.ndim == 2 else np.dstack([noise] * 3)
+
+
 def _torn(lower: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Breaking:
     """lower: of this and the last picture the one whose lower part is seen."""
 
@@ -73,6 +82,7 @@ BROKEN: dict[str, tuple[PictureFault, Breaking]] = {
     "wild noise": (PictureFault.NOISE, _wild_noise),
     "faint noise": (PictureFault.NOISE, _faint_noise),
     "demosaiced noise": (PictureFault.NOISE, _demosaiced_noise),
+    "compressed noise": (PictureFault.NOISE, _compressed_noise),
     "torn, lower part of the last picture": (PictureFault.TORN, _torn(lambda image, last: last)),
     "torn, lower part 16 px aside": (PictureFault.TORN, _torn(lambda image, last: np.roll(image, 16, 1))),
 }
