@@ -34,8 +34,9 @@ class Comparison:
     """Replayed tracks beside the recorded ones.
 
     steps: that the loop made in the air. skipped: before the recording's first start. lost: steps that cannot
-    be made again because the recording lacks a frame. compared: the others. identical: box, score and status
-    equal to the last bit. first_difference: number of the pair, None if there is none.
+    be made again because the recording lacks a frame. compared: the others. identical: everything that the
+    tracker said, but for how long it took, equal to the last bit. first_difference: number of the pair, None
+    if there is none.
     obstacles: why tracks need not be identical; empty means that they should be.
     """
 
@@ -58,7 +59,7 @@ class Comparison:
         self.largest_box_px = max(self.largest_box_px, float(box_px))
         self.largest_score = max(self.largest_score, score)
         self.different_status += other_status
-        if box_px == 0 and score == 0 and not other_status:
+        if dataclasses.replace(replayed, timings=()) == dataclasses.replace(recorded, timings=()):
             self.identical += 1
         elif self.first_difference is None:
             self.first_difference = number
