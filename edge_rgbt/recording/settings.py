@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from edge_rgbt.errors import UsageError
 from edge_rgbt.types import Modality
 
-ENCODINGS = ("jpeg", "png", "raw")
-COMPRESSIONS = ("none", "lz4", "zstd")
+Encoding = Literal["jpeg", "png", "raw"]
+Compression = Literal["none", "lz4", "zstd"]
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,10 @@ class RecorderSettings:
     Raises UsageError naming the setting that is impossible.
     """
 
-    rgb: str = "jpeg"
-    tir: str = "raw"
+    rgb: Encoding = "jpeg"
+    tir: Encoding = "raw"
     jpeg_quality: int = 95
-    compression: str = "none"
+    compression: Compression = "none"
     queue_mb: float = 64.0
     flush_ms: float = 400.0
     segment_mb: float = 2000.0  # FAT32 ends at 4 GiB
@@ -36,9 +37,10 @@ class RecorderSettings:
     min_free_mb: float = 500.0
 
     def __post_init__(self) -> None:
-        for name in ("rgb", "tir"):
-            _require_one_of(name, getattr(self, name), ENCODINGS)
-        _require_one_of("compression", self.compression, COMPRESSIONS)
+        for name, allowed in (("rgb", Encoding), ("tir", Encoding), ("compression", Compression)):
+            value, choices = getattr(self, name), get_args(allowed)
+            if value not in choices:
+                raise UsageError(f"{name} is '{value}', expected {', '.join(choices)}")
         for name, low, high in (
             ("jpeg_quality", 1, 100),
             ("queue_mb", 1, 100_000),
@@ -49,7 +51,7 @@ class RecorderSettings:
         ):
             value = getattr(self, name)
             if not low <= value <= high:
-                raise UsageError(f"recording: {name} is {value:g}, allowed are {low} to {high}")
+                raise UsageError(f"{name} is {value:g}, expected {low} to {high}")
 
     def encoding(self, modality: Modality) -> str:
         return self.rgb if modality is Modality.RGB else self.tir
@@ -76,8 +78,3 @@ class RecorderCounters:
     segments: int = 0
     queued: int = 0
     queued_mb: float = 0.0
-
-
-def _require_one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise UsageError(f"recording: {name} is '{value}', allowed are {', '.join(allowed)}")

@@ -235,7 +235,7 @@ def test_foxglove_s_own_schemas_describe_the_images(tmp_path):
 
 def test_impossible_settings_are_named():
     for name, value in (("rgb", "bmp"), ("compression", "zip"), ("queue_mb", 0), ("jpeg_quality", 101)):
-        with pytest.raises(UsageError, match=rf"recording: {name} is '?{value}'?, allowed are"):
+        with pytest.raises(UsageError, match=rf"^{name} is '?{value}'?, expected "):
             RecorderSettings(**{name: value})
 
 
