@@ -29,6 +29,7 @@ CONFINED = {
     "pymavlink": ("edge_rgbt/outputs/mavlink/",),
     "serial": ("edge_rgbt/outputs/mavlink/",),
     "av": ("edge_rgbt/outputs/video.py",),
+    "gi": ("edge_rgbt/cameras/system_gi.py",),
     "mcap": ("edge_rgbt/recording/",),
     "matplotlib": ("edge_rgbt/report/",),
     "jinja2": ("edge_rgbt/report/",),

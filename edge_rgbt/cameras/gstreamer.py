@@ -238,30 +238,30 @@ class _Stream:
         if message.type == kinds.EOS:
             raise CameraError(f"camera {self._name}: the stream has ended")
         error, debug = message.parse_error()
-        if "not-negotiated" in (debug or "") or "not-negotiated" in str(error):
-            raise CameraError(self._other_format())
         where = message.src.get_name() if message.src is not None else "pipeline"
+        if "not-negotiated" in (debug or "") or "not-negotiated" in str(error):
+            raise CameraError(self._other_format(where))
         detail = _one_line(debug or "").rpartition(": ")[2]
         text = _one_line(error.message)
         raise CameraError(f"camera {self._name}: {where}: {text}" + (f" ({detail})" if detail else ""))
 
-    def _other_format(self) -> str:
-        s = self._settings
+    def _other_format(self, refused_by: str) -> str:
+        """The line for a format that does not fit, with the one that came or could come to the appsink."""
+        promised = self._sink.get_property("caps")
         peer = self._sink.get_static_pad("sink").get_peer()
-        caps = peer.query_caps(None) if peer is not None else None
-        found = (
-            _short_caps(caps.get_structure(0).to_string())
-            if caps is not None and caps.get_size()
-            else "nothing"
-        )
+        found = [] if peer is None else [peer.get_current_caps(), peer.query_caps(None)]
+        unfit = [c for c in found if c is not None and c.get_size() and not c.is_subset(promised)]
+        said = _short_caps(promised.get_structure(0).to_string())
+        text = f"{refused_by} cannot deliver {said}, which the configuration promises"
+        if unfit:
+            delivered = _short_caps(unfit[0].get_structure(0).to_string())
+            text = f"the pipeline delivers {delivered} where the configuration promises {said}"
         return (
-            f"camera {self._name}: the pipeline delivers {found} where the configuration promises "
-            f"{_CAPS_FORMAT[s.promised]} {s.width_px}x{s.height_px}; correct one of them, or convert with "
-            "`! videoconvert ! videoscale`"
+            f"camera {self._name}: {text}; correct one of them, or convert with `! videoconvert ! videoscale`"
         )
 
     def inspect(self) -> None:
-        """Finds out, once the stream runs, who takes its times; warns of a source that may keep frames back."""
+        """Finds out, once the stream runs, who takes its times; warns of a source that may wait."""
         given = self._settings.time_source
         for element in self._elements():
             factory = element.get_factory()
@@ -330,6 +330,6 @@ def _one_line(text: object) -> str:
 
 def _short_caps(text: str) -> str:
     """`video/x-raw, format=(string)GRAY8, width=(int)64, ...` down to what a user compares."""
-    media, _, rest = text.partition(",")
+    _, _, rest = text.partition(",")
     kept = re.findall(r"\b(format|width|height)=(?:\([a-z]+\))?(\{[^}]*\}|\[[^]]*\]|[^,;]+)", rest)
-    return " ".join([media.strip(), *(f"{key}={value.strip()}" for key, value in kept)])
+    return " ".join(f"{key}={value.strip()}" for key, value in kept) or text
