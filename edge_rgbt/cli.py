@@ -22,6 +22,7 @@ COMMANDS = {
     "replay": "edge_rgbt.commands.replay",
     "eval": "edge_rgbt.commands.eval",
     "bench": "edge_rgbt.commands.bench",
+    "run": "edge_rgbt.commands.run",
     "doctor": "edge_rgbt.commands.doctor",
 }
 

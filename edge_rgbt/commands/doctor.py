@@ -6,24 +6,27 @@ import argparse
 import json
 import textwrap
 from collections.abc import Iterator
+from pathlib import Path
 
-from edge_rgbt.health.checks import Finding, Site, Verdict, examine
+from edge_rgbt.health.checks import Finding, Site, Verdict, configured_site, examine
+from edge_rgbt.service.settings import read_plan
 
 NAME = "doctor"
 HELP = "check cameras, clock, engine, MAVLink link, disk and power mode, and say what to do"
-EXAMPLE = "edge-rgbt doctor --json"
+EXAMPLE = "edge-rgbt doctor --config deploy/config/simulator.toml"
 _MARKS = {Verdict.GOOD: "ok", Verdict.NOTE: "note", Verdict.WRONG: "WRONG"}
 _COLUMNS = (6, 16)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds this command's arguments."""
+    parser.add_argument("--config", type=Path, metavar="FILE", help="look at what this configuration names")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the lines")
 
 
 def run(args: argparse.Namespace) -> int:
     """Looks at everything; 0 if nothing is wrong."""
-    findings = examine(Site())
+    findings = examine(Site() if args.config is None else _site(args.config))
     if args.json:
         found = list(findings)
         print(json.dumps(_report(found), indent=2))
@@ -31,6 +34,22 @@ def run(args: argparse.Namespace) -> int:
         found = list(_told(findings))
         print(_conclusion(found))
     return 1 if any(finding.verdict is Verdict.WRONG for finding in found) else 0
+
+
+def _site(config: Path) -> Site:
+    """What the service of this configuration needs. Raises UsageError where the file cannot be."""
+    plan = read_plan(config)
+    settings, base = plan.settings, plan.base
+    tracking, folder = settings.tracking, settings.recording.folder
+    return configured_site(
+        settings.cameras.by_modality(),
+        bundle=None if tracking.bundle is None else base / tracking.bundle,
+        engine=tracking.engine,
+        threads=tracking.threads,
+        mavlink_urls=settings.mavlink.url,
+        record_folder=None if folder is None else base / folder,
+        disk_free_mb=settings.limits.disk_free_mb,
+    )
 
 
 def _told(findings: Iterator[Finding]) -> Iterator[Finding]:

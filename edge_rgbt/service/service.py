@@ -1,0 +1,325 @@
+"""The frame loop of the service: frames in, pairs, tracks out, and everything counted.
+
+Camera threads fill the inbox; this thread judges, pairs, tracks and hands out; recorder, MAVLink and health
+work in threads of their own behind queues that never make it wait.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import threading
+import time
+from collections import Counter
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge_rgbt.bundle import Bundle, load_bundle
+from edge_rgbt.errors import EdgeRgbtError, UsageError
+from edge_rgbt.health import (
+    AlarmSettings,
+    HealthMonitor,
+    HealthRecord,
+    HealthSettings,
+    QueueNumbers,
+    ServiceNumbers,
+    Watchdog,
+    stages_from_summary,
+)
+from edge_rgbt.picture_faults import PictureWatch
+from edge_rgbt.recording.inputs import LoopInputs
+from edge_rgbt.recording.names import segment_path
+from edge_rgbt.register import Registration
+from edge_rgbt.runtime.loop import StageStatistics, TrackingLoop
+from edge_rgbt.runtime.stages import STAGES, open_loop
+from edge_rgbt.service.cameras import CameraThreads
+from edge_rgbt.service.inbox import Arrival, Inbox
+from edge_rgbt.service.settings import ServicePlan
+from edge_rgbt.sync import PairSynchroniser
+from edge_rgbt.types import ABSENT, Box, FramePair, Modality, TrackState, TrackStatus, Usable
+
+if TYPE_CHECKING:
+    from edge_rgbt.cameras.playback import Playback
+    from edge_rgbt.outputs.mavlink import TrackPublisher
+    from edge_rgbt.recording import FlightRecorder
+
+LOG = logging.getLogger(__name__)
+TOLERANCE_MS = 20.0  # without a calibration: a little over half a frame period at 30 Hz
+_WAIT_S = 0.05  # the loop never sleeps longer, so that watchdog and status go on without frames
+_FAULT_EVERY_NS = 1_000_000_000
+MIN_START_VISIBLE = 0.6  # an operator draws the first box round a target that he sees
+FRAME_AGE = "frame age"
+WINDOW = 300  # pairs that percentiles look back on: ten seconds at 30 Hz
+
+
+@dataclass(frozen=True)
+class ServiceReport:
+    """What a run came to. pairs: handed to the tracker. tracked: answered."""
+
+    seconds: float
+    pairs: int
+    tracked: int
+    status: TrackStatus
+    recording: Path | None
+    counters: dict[str, int]
+
+
+class Service:
+    """One flight. Made before anything is opened; `run` opens, flies and closes everything."""
+
+    def __init__(self, plan: ServicePlan, record_folder: Path | None = None) -> None:
+        """record_folder: takes the place of the configured one."""
+        self.plan = plan
+        settings = plan.settings
+        configured = settings.recording.folder
+        self._folder = record_folder or (None if configured is None else plan.base / configured)
+        self._stop = threading.Event()
+        self._inbox = Inbox()
+        self._ages = StageStatistics(WINDOW)
+        self._counts: Counter[str] = Counter()
+        self._start_box: Box | None = settings.target.box()
+        self._status = TrackStatus.IDLE
+        self._fault_told_ns = 0
+        self._playback: Playback | None = None  # of simulator cameras, whose mount and target are known
+        self._watches = {modality: PictureWatch(modality) for modality in Modality}
+        self._sync = _synchroniser(plan)
+        self.recorder: FlightRecorder | None = None
+
+    def stop(self) -> None:
+        """Ends `run` after the pair at hand; from any thread or a signal handler."""
+        self._stop.set()
+
+    def select(self, box: Box) -> None:
+        """Tracks what lies in this box from the next usable pair on; from any thread."""
+        self._start_box = box
+
+    def run(self, seconds: float | None = None) -> ServiceReport:
+        """Flies until `stop`, the end of both recordings or `seconds`. Raises UsageError before take-off only
+        for what a configuration can mend; afterwards faults are counted and survived."""
+        with ExitStack() as stack:
+            watchdog = Watchdog.from_environment()
+            stack.callback(watchdog.close)
+            bundle = self._bundle()
+            publisher = stack.enter_context(self._publisher())
+            tracking = self.plan.settings.tracking
+            loop = open_loop(bundle, tracking.engine, tracking.threads)
+            stack.callback(loop.close)
+            loop.statistics = StageStatistics(WINDOW)
+            self.recorder = self._open_recorder(bundle, loop)
+            if self.recorder is not None:
+                stack.callback(self.recorder.close)
+            cameras = CameraThreads(self.plan.settings.cameras, self._inbox)
+            stack.callback(cameras.close)
+            self._playback = cameras.playback if self.plan.settings.cameras.simulated else None
+            cameras.start()
+            monitor = HealthMonitor(
+                self._health_settings(), lambda: self._numbers(loop, cameras), self._record
+            )
+            stack.enter_context(monitor)
+            LOG.info(
+                "engine %s, bundle %s %s", loop.engine_info, bundle.manifest.name, bundle.manifest.version
+            )
+            publisher.ready()
+            watchdog.ready()
+            began_s = time.monotonic()
+            self._fly(loop, publisher, watchdog, None if seconds is None else began_s + seconds)
+            watchdog.stopping()
+            flown_s = time.monotonic() - began_s
+        return ServiceReport(
+            round(flown_s, 3),
+            self._counts["pairs"],
+            self._counts["tracked"],
+            self._status,
+            self._recording(),
+            self._counters(),
+        )
+
+    def _fly(
+        self, loop: TrackingLoop, publisher: TrackPublisher, watchdog: Watchdog, until_s: float | None
+    ) -> None:
+        while not self._stop.is_set() and not self._inbox.ended:
+            if until_s is not None and time.monotonic() >= until_s:
+                break
+            arrivals = self._inbox.take(self._patience_s())
+            began_ns = time.perf_counter_ns()
+            pairs = self._paired(loop, arrivals)
+            if arrivals:
+                loop.statistics.record("pair", time.perf_counter_ns() - began_ns)
+            for pair in pairs:
+                self._track(loop, publisher, pair)
+            watchdog.alive()
+
+    def _patience_s(self) -> float:
+        deadline_ns = self._sync.deadline_ns
+        if deadline_ns is None:
+            return _WAIT_S
+        return min(max((deadline_ns - time.monotonic_ns()) / 1e9, 0.0), _WAIT_S)
+
+    def _paired(self, loop: TrackingLoop, arrivals: list[Arrival]) -> list[FramePair]:
+        pairs: list[FramePair] = []
+        for arrival in arrivals:
+            frame = arrival.frame
+            if self.recorder is not None:
+                self.recorder.frame(frame)
+            fault = self._watches[frame.modality].judge(frame)
+            pairs += self._sync.push(frame, fault, time.monotonic_ns())
+        return pairs or self._sync.poll(time.monotonic_ns())
+
+    def _track(self, loop: TrackingLoop, publisher: TrackPublisher, pair: FramePair) -> None:
+        self._counts["pairs"] += 1
+        start, idle = self._start_box, self._status is TrackStatus.IDLE
+        if start is None and idle:
+            start = self._simulated_target(pair)
+        if pair.usable is Usable.NONE:
+            start = None  # waits for a picture
+        if idle and start is None:
+            if self.recorder is not None:
+                self.recorder.pair(pair)
+            return
+        self._fit_registration(loop, pair)
+        inputs, state, fault = LoopInputs.of(loop), None, ""
+        try:
+            state = loop.step(pair, start)
+        except EdgeRgbtError as error:
+            fault = str(error)
+            self._survive(fault)
+        if start is not None:
+            self._start_box = None
+        if self.recorder is not None:
+            self.recorder.step(pair, state, inputs, start, fault)
+        if state is None:
+            return
+        began_ns = time.perf_counter_ns()
+        publisher.publish(state, pair.rgb.width, pair.rgb.height)
+        self._note(state, pair)
+        loop.statistics.record("output", time.perf_counter_ns() - began_ns)
+
+    def _note(self, state: TrackState, pair: FramePair) -> None:
+        self._counts["tracked"] += 1
+        self._counts[f"with_{state.usable.value}"] += 1
+        newest_ns = max(pair.rgb.timestamp_ns, pair.tir.timestamp_ns)
+        self._ages.record(FRAME_AGE, max(0, time.monotonic_ns() - newest_ns))
+        if state.status is not self._status:
+            LOG.info("target %s, confidence %.2f", state.status.value, state.confidence)
+            if self.recorder is not None:
+                self.recorder.event("status", {"from": self._status.value, "to": state.status.value})
+        self._status = state.status
+
+    def _survive(self, fault: str) -> None:
+        """A step that failed is counted; its reason is logged once a second at most."""
+        self._counts["failed_steps"] += 1
+        now_ns = time.monotonic_ns()
+        if now_ns - self._fault_told_ns >= _FAULT_EVERY_NS:
+            LOG.error("pair not tracked: %s", fault)
+            self._fault_told_ns = now_ns
+
+    def _fit_registration(self, loop: TrackingLoop, pair: FramePair) -> None:
+        """Once both cameras have shown what size they really have."""
+        if loop.registration is not None or ABSENT in (pair.rgb.sequence, pair.tir.sequence):
+            return
+        rgb, tir = (pair.rgb.width, pair.rgb.height), (pair.tir.width, pair.tir.height)
+        rig = self.plan.rig
+        if rig is not None:
+            range_m = self.plan.settings.pairing.range_m
+            loop.registration = rig.for_sizes(rgb, tir).registration(range_m)
+        elif self._playback is not None:
+            loop.registration = Registration(self._playback.scenario.nominal_registration(), rgb)
+        else:
+            loop.registration = Registration.stretch(tir, rgb)
+
+    def _simulated_target(self, pair: FramePair) -> Box | None:
+        """Where the simulator's target is in this pair, once enough of it is in view."""
+        if self._playback is None or not self.plan.settings.target.simulated:
+            return None
+        flight_ns = pair.rgb.timestamp_ns - self._playback.offset_ns(0, "target")
+        truth = self._playback.scenario.truth(flight_ns, Modality.RGB)
+        return truth.box if truth.visibility >= MIN_START_VISIBLE else None
+
+    def _bundle(self) -> Bundle:
+        path = self.plan.settings.tracking.bundle
+        return load_bundle(None if path is None else self.plan.base / path)
+
+    def _publisher(self) -> TrackPublisher:
+        from edge_rgbt.outputs.mavlink import TrackPublisher
+
+        link = self.plan.settings.mavlink
+        return TrackPublisher(link.url, link.system_id, rate_hz=link.rate_hz)
+
+    def _open_recorder(self, bundle: Bundle, loop: TrackingLoop) -> FlightRecorder | None:
+        if self._folder is None:
+            return None
+        from edge_rgbt.recording import FlightContext, FlightRecorder, RecorderSettings
+
+        fields = {f.name for f in dataclasses.fields(RecorderSettings)}
+        chosen = {k: v for k, v in vars(self.plan.settings.recording).items() if k in fields}
+        context = FlightContext(bundle, loop.engine_info, self.plan.text, self.plan.calibration_text)
+        return FlightRecorder(self._folder, RecorderSettings(**chosen), context)
+
+    def _recording(self) -> Path | None:
+        """The flight's first file, if it could be written."""
+        if self.recorder is None or self._folder is None:
+            return None
+        path = segment_path(self._folder, self.recorder.flight, 1)
+        return path if path.is_file() else None
+
+    def _health_settings(self) -> HealthSettings:
+        budgets = {stage.name: stage.budget_ms for stage in STAGES if stage.budget_ms is not None}
+        limits = AlarmSettings(stage_budgets_ms=budgets, **asdict(self.plan.settings.limits))
+        return HealthSettings(disk_folder=self._folder or Path("/"), alarms=limits)
+
+    def _numbers(self, loop: TrackingLoop, cameras: CameraThreads) -> ServiceNumbers:
+        """Called in the health thread; reads what the frame loop writes, and copies it."""
+        ages = self._ages.summary().get(FRAME_AGE)
+        queues = {}
+        for modality in Modality:
+            waiting, oldest_ms = self._inbox.filling(modality)
+            queues[f"inbox {modality.value}"] = QueueNumbers(
+                waiting, oldest_ms, self._inbox.dropped[modality]
+            )
+        if self.recorder is not None:
+            done = self.recorder.counters
+            dropped = done.dropped_frames + done.dropped_messages
+            queues["recorder"] = QueueNumbers(done.queued, 0.0, dropped)
+        return ServiceNumbers(
+            frame_age_p50_ms=None if ages is None else ages["p50_ms"],
+            frame_age_p99_ms=None if ages is None else ages["p99_ms"],
+            stages=stages_from_summary(loop.statistics.summary()),
+            queues=queues,
+            cameras=cameras.numbers(),
+            counters=self._counters(),
+        )
+
+    def _counters(self) -> dict[str, int]:
+        return {**asdict(self._sync.counters), **dict(self._counts)}
+
+    def _record(self, record: HealthRecord) -> None:
+        if self.recorder is not None:
+            self.recorder.health(record.to_dict())
+
+
+def _synchroniser(plan: ServicePlan) -> PairSynchroniser:
+    """What the configuration says goes before what the calibration measured."""
+    pairing, timing = plan.settings.pairing, None if plan.rig is None else plan.rig.timing
+    tolerance_ms = pairing.tolerance_ms or (TOLERANCE_MS if timing is None else timing.tolerance_ms)
+    if pairing.tir_offset_ms is not None:
+        offset_ns = round(pairing.tir_offset_ms * 1e6)
+    else:
+        offset_ns = 0 if timing is None else timing.tir_offset_ns
+    rgb = plan.settings.cameras.rgb
+    size = None if rgb.width_px is None or rgb.height_px is None else (rgb.width_px, rgb.height_px)
+    return PairSynchroniser(tolerance_ms, offset_ns, None if timing is None else timing.patience_ms, size)
+
+
+def require_startable(plan: ServicePlan) -> None:
+    """What can be known to fail without touching a device. Raises UsageError."""
+    bundle = plan.settings.tracking.bundle
+    load_bundle(None if bundle is None else plan.base / bundle)
+    from edge_rgbt.outputs.mavlink.endpoint import parse_endpoint
+
+    for url in plan.settings.mavlink.url:
+        try:
+            parse_endpoint(url)
+        except UsageError as error:
+            raise UsageError(f"mavlink.url: {error}") from None
