@@ -39,17 +39,13 @@ class FlightFiles:
         self._folder, self._head, self._settings, self.counters = folder, head, settings, counters
         self._segment: Segment | None = None
         self._number = 0
+        self.first_path: Path | None = None
         self._closed_bytes = 0
         self._retry_s = 0.0
         self._lost_before = 0
         self._since_flush = [0, 0]  # frames and messages that a failing disk may still take along
         self.problem = ""
         self._refused: set[str] = set()
-
-    @property
-    def path(self) -> Path | None:
-        """The file that is being written."""
-        return self._segment.path if self._segment is not None else None
 
     def write(self, item: Note | Picture) -> None:
         """Encodes and adds one item, or counts it as lost."""
@@ -122,6 +118,7 @@ class FlightFiles:
             except FileExistsError:
                 continue
             self._number = number
+            self.first_path = self.first_path or path
             return segment
         raise FileExistsError(errno.EEXIST, "every file name of this flight is taken", str(self._folder))
 

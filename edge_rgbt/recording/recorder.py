@@ -112,8 +112,8 @@ class FlightRecorder:
 
     @property
     def path(self) -> Path | None:
-        """The file being written now; None before the first message and while the disk refuses."""
-        return self._files.path
+        """The flight's first file, which a replay is given; None until it is begun."""
+        return self._files.first_path
 
     @property
     def problem(self) -> str:

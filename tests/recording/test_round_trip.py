@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 
 import numpy as np
 import pytest
@@ -188,15 +189,20 @@ def test_everything_is_in_the_order_of_logging(tmp_path):
 
 def test_small_files_follow_each_other_and_read_as_one_flight(tmp_path):
     settings = dataclasses.replace(LOSSLESS, rgb="raw", segment_mb=1, flush_ms=10)
-    states = record_loop(
-        tmp_path / "log", tmp_path / "bundle", 24, settings, before_step=lambda t, r: _pause()
-    )
+    paths = []
+
+    def pause(t: int, recorder: FlightRecorder) -> None:
+        time.sleep(0.015)
+        paths[:] = [recorder.path]
+
+    states = record_loop(tmp_path / "log", tmp_path / "bundle", 24, settings, before_step=pause)
     files = sorted((tmp_path / "log").iterdir(), key=lambda path: len(path.name))
     assert len(files) > 2
     recording = open_recording(files[0])
     assert recording.files == [files[0], *sorted(files[1:])]
     assert list(recording.tracks()) == states
     assert len(list(recording.pairs())) == 24
+    assert paths == [files[0]]
     later = open_recording(sorted(files[1:])[0])
     assert later.metadata["flight"] == recording.metadata["flight"]
     assert 0 < len(list(later.pairs())) < 24
@@ -237,12 +243,6 @@ def test_impossible_settings_are_named():
     for name, value in (("rgb", "bmp"), ("compression", "zip"), ("queue_mb", 0), ("jpeg_quality", 101)):
         with pytest.raises(UsageError, match=rf"^{name} is '?{value}'?, expected "):
             RecorderSettings(**{name: value})
-
-
-def _pause():
-    import time
-
-    time.sleep(0.015)
 
 
 def test_the_drawn_box_turns_red_when_lost():
