@@ -16,7 +16,7 @@ BOTH = (Modality.RGB, Modality.TIR)
 
 
 def _settings(**changes: object) -> CameraSettings:
-    given = {"kind": "simulator", "width_px": 64, "height_px": 48, "seed": 3, "seconds": 300, "rate_hz": 20.0}
+    given = {"kind": "simulator", "width_px": 64, "height_px": 48, "seed": 3, "seconds": 120, "rate_hz": 20.0}
     return CameraSettings(**(given | changes))  # type: ignore[arg-type]
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import pytest
+from senders import require_elements
 
 ROOT = Path(__file__).resolve().parents[2]
 # `gi` is looked for in these folders alone; those that the interpreter knows are hidden from it.
@@ -46,6 +48,16 @@ def test_debians_package_is_used_and_nothing_else_of_its_folder():
     if not list(system.glob(f"gi/_gi.cpython-{sys.version_info[0]}{sys.version_info[1]}-*.so")):
         pytest.skip("needs python3-gi for this Python: apt install python3-gi")
     assert _look(system) == "gi []"
+
+
+def test_a_service_keeps_the_list_of_plugins_in_its_state_folder(tmp_path):
+    require_elements()
+    environment = {k: v for k, v in os.environ.items() if k != "GST_REGISTRY"}
+    subprocess.run(
+        [sys.executable, "-c", "from edge_rgbt.cameras.system_gi import load_gstreamer; load_gstreamer()"],
+        cwd=ROOT, env=environment | {"STATE_DIRECTORY": str(tmp_path)}, check=True,
+    )  # fmt: skip
+    assert (tmp_path / "gstreamer-registry.bin").stat().st_size > 10_000
 
 
 def test_a_package_for_another_python_is_refused(tmp_path):
