@@ -39,7 +39,10 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "preset": ("day", "dusk", "night", "rain", "crossover"),
 }
 _PRESENT = {"pipeline", "device", "path"}
-_DEFAULT_UNCERTAINTY_MS = {TimeSource.SENSOR: 1.0, TimeSource.ARRIVAL: 100.0}
+_NETWORK_MS = 100.0  # encoder, network and decoder take so long, or not
+# The middle of an exposure lies within half a frame period of its start, and, with the time to read it out,
+# within about one of its end.
+_UNCERTAIN_PERIODS = {TimeSource.SENSOR: 0.5, TimeSource.DRIVER: 1.0}
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class CameraSettings:
     other; longer than a shutter (FFC) holds the stream up.
     capture_offset_ms: added to every time; middle of the exposure minus the camera's own stamp.
     time_source: who takes the times, where the integrator knows better than the driver tells.
-    time_uncertainty_ms: else 1 ms for sensor times, one frame period for the driver's, 100 ms for arrival.
+    time_uncertainty_ms: else half a frame period for sensor times, one for the driver's, 100 ms for arrival.
     timestamps: file of capture times; else `timestamps.txt` in the folder, if there is one.
     paced: play back at the recorded speed and on this computer's clock, else as fast as asked.
     seed, preset, seconds: the simulated flight. The rest are its camera's faults, see `TimingFaults`.
@@ -150,5 +153,6 @@ class CameraSettings:
         """How far a live camera's times of this source may be off."""
         if self.time_uncertainty_ms is not None:
             return round(self.time_uncertainty_ms * 1e6)
-        period_ms = 1000.0 / (self.rate_hz or 30.0)
-        return round(_DEFAULT_UNCERTAINTY_MS.get(source, period_ms) * 1e6)
+        if source not in _UNCERTAIN_PERIODS:
+            return round(_NETWORK_MS * 1e6)
+        return round(_UNCERTAIN_PERIODS[source] * 1e9 / (self.rate_hz or 30.0))

@@ -23,7 +23,7 @@ def test_what_is_not_given_has_usual_values():
 
 @pytest.mark.parametrize(
     ("source", "expected_ms"),
-    [(TimeSource.SENSOR, 1.0), (TimeSource.DRIVER, 1000 / 60), (TimeSource.ARRIVAL, 100.0)],
+    [(TimeSource.SENSOR, 500 / 60), (TimeSource.DRIVER, 1000 / 60), (TimeSource.ARRIVAL, 100.0)],
 )
 def test_uncertainty_follows_from_who_takes_the_times(source, expected_ms):
     assert _settings().uncertainty_ns(source) == pytest.approx(expected_ms * 1e6, abs=1)

@@ -167,7 +167,7 @@ def test_thermal_counts_times_and_numbers_are_the_kernels(seen):
     for frame in seen["good"]["frames"]:
         assert (frame["size"], frame["dtype"], frame["even"]) == ([64, 48], "uint16", True)
         assert frame["rows"] == [((row + frame["sequence"]) & 0xFF) * 0x0101 for row in range(48)]
-        assert (frame["source"], frame["uncertainty_ms"]) == ("sensor", 1.0)
+        assert (frame["source"], frame["uncertainty_ms"]) == ("sensor", 10.0)
         assert 0 <= frame["age_ms"] < 1000
 
 
