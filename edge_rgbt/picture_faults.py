@@ -15,7 +15,7 @@ from edge_rgbt.types import Frame, Modality, PictureFault, PixelFormat
 
 # A slow sensor behind a fast link repeats pictures; only a longer repetition is a frozen one.
 FROZEN_AFTER_NS = 80_000_000
-_SAMPLES = 20_000  # of a picture's pixels are looked at; a target of 16 pixels still meets one of them
+_SAMPLES = 12_000  # of a picture's pixels are looked at; a target of 16x16 still meets one of them
 _FEW = 3  # samples that may differ: dead and hot pixels
 _DARK, _BRIGHT = 16, 250  # of 0..255
 _VIDEO_DARK, _VIDEO_BRIGHT = 30, 232  # where black is 16 and white 235
@@ -165,6 +165,7 @@ def _half_repeated(grid: np.ndarray, changed: np.ndarray, still: np.ndarray) -> 
 
 
 _SEAM_COLUMNS = 80
+_SEAM_AROUND = np.array([[1], [1], [1], [0], [1], [1], [1]], np.uint8)  # the steps that one is compared with
 _SEAM_STEP = 2.2  # how much more two rows differ at a seam than their neighbours do
 _SEAM_MATCH = 1.4  # times the usual difference of two rows is left once the shift is undone
 _LARGEST_SHIFT = 40
@@ -178,18 +179,23 @@ class _SeamFinder:
     more than one row, and no sideways shift mends them equally in all parts of the row.
     """
 
+    def __init__(self) -> None:
+        # Kept from picture to picture: taking and returning pages takes longer than the arithmetic on them.
+        self._thin = self._gaps = np.empty((0, 0), np.uint8)
+
     def found(self, plane: np.ndarray) -> bool:
         height, width = plane.shape
         if height < 16 or width < 4 * _LARGEST_SHIFT:
             return False
-        thin = np.ascontiguousarray(plane[:, :: max(1, width // _SEAM_COLUMNS)])
-        steps = cv2.reduce(cv2.absdiff(thin[1:], thin[:-1]), 1, cv2.REDUCE_AVG, dtype=cv2.CV_32F)[:, 0]
-        padded = np.pad(steps, 3, mode="edge")
-        around = np.max([padded[k : k + len(steps)] for k in (0, 1, 2, 4, 5, 6)], axis=0)
-        ratio = steps / np.maximum(around, 1e-3)
-        ratio[:4] = ratio[-4:] = 0.0
+        thin = plane[:, :: max(1, width // _SEAM_COLUMNS)]
+        if self._thin.shape != thin.shape or self._thin.dtype != thin.dtype:
+            self._thin, self._gaps = np.empty(thin.shape, thin.dtype), np.empty(thin[1:].shape, thin.dtype)
+        np.copyto(self._thin, thin)
+        cv2.absdiff(self._thin[1:], self._thin[:-1], dst=self._gaps)
+        steps = cv2.reduce(self._gaps, 1, cv2.REDUCE_AVG, dtype=cv2.CV_32F)
+        ratio = steps[4:-4, 0] / np.maximum(cv2.dilate(steps, _SEAM_AROUND)[4:-4, 0], 1e-3)
         row = int(ratio.argmax())
-        return bool(ratio[row] > _SEAM_STEP and self._shifted(plane, row))
+        return bool(ratio[row] > _SEAM_STEP and self._shifted(plane, row + 4))
 
     def _shifted(self, plane: np.ndarray, row: int) -> bool:
         """True if the rows above and below differ by one and the same sideways shift all along."""
