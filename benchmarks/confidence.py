@@ -7,7 +7,8 @@ Every flight takes the target out of the world for two seconds. Judged are fligh
 often boxes of a stated confidence are right (overlap above one half), how long LOST takes to be said once the
 target is gone, what is taken up again afterwards, and how often that is something else. A fit tracks other
 flights without ever giving up, starts again where it was wrong for long, weighs the features by logistic
-regression, keeps those that help on flights left out, and lays a monotone curve over their sum.
+regression, keeps those that help on flights left out, and lays a monotone curve over their sum. Tracking the
+same flights with that curve then tells how often what is taken up again is the target.
 """
 
 from __future__ import annotations
@@ -87,6 +88,11 @@ def report(args: argparse.Namespace) -> int:
         require_writable(bundle)
         seeds = range(FITTED_SEED, FITTED_SEED + args.flights)
         curve, choices = fit(tracked(args, bundle, seeds, fitting=True))
+        store(bundle, curve)
+        bundle = load_bundle(bundle.path)
+        found = absence(tracked(args, bundle, seeds, fitting=False))
+        good, bad = found["taken_up_again"], found["something_else_taken_up"]
+        curve = dataclasses.replace(curve, found_right=round((good + 1) / (good + bad + 2), 3))
         store(bundle, curve)
         bundle = load_bundle(bundle.path)
         if not args.json:
@@ -264,7 +270,7 @@ def print_fit(curve: ConfidenceCurve, choices: list[tuple[str, float]]) -> None:
     print("\n| features | log loss on flights left out |\n|---|---|")
     for name, loss in choices:
         print(f"| {name} | {loss:.4f} |")
-    print(f"\nweights {json.dumps(curve.weights)}")
+    print(f"\nweights {json.dumps(curve.weights)}, taken up again and right {curve.found_right}")
     print("\n| evidence | right |\n|---|---|")
     for knot, probability in zip(curve.evidence, curve.probabilities, strict=True):
         print(f"| {knot:.3f} | {probability:.3f} |")

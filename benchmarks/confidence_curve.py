@@ -67,6 +67,7 @@ def fit_curve(names: Sequence[str], features: np.ndarray, right: np.ndarray) -> 
         {name: round(float(w), 5) for name, w in zip(names, weights, strict=True) if w},
         tuple(np.round(knots, 5).tolist()),
         tuple(np.round(probabilities, 4).tolist()),
+        1.0,
     )
 
 

@@ -52,9 +52,9 @@ class TrackerSettings:
     certain_above: float = 0.6
     lost_below: float = 0.2
     uncertain_ms: float = 1000.0
-    found_above: float = 0.7
+    found_above: float = 0.8
     found_ms: float = 250.0
-    search_growth_per_s: float = 3.0
+    search_growth_per_s: float = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +62,14 @@ class ConfidenceCurve:
     """How often boxes are right (overlap above one half) by the evidence for them, on held-out flights.
 
     weights: of features (`tracker.confidence.Evidence`); their sum is the evidence. evidence: knots, rising.
-    probabilities: at the knots, never falling; straight lines lie in between.
+    probabilities: at the knots, never falling; straight lines lie in between. found_right: share of targets
+    taken up again after a loss that were the right ones; their confidence is so much lower.
     """
 
     weights: Mapping[str, float]
     evidence: tuple[float, ...]
     probabilities: tuple[float, ...]
+    found_right: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +227,7 @@ _CONFIDENCE_LIMITS = {
     "weights": Weights(EVIDENCE),
     "evidence": Rising(-1e6, 1e6),
     "probabilities": Rising(0.0, 1.0),
+    "found_right": Number(float, 0.0, 1.0),
 }
 
 

@@ -41,10 +41,11 @@ class Confidence:
 
     def __init__(self, manifest: Manifest) -> None:
         curve = manifest.confidence or ConfidenceCurve(
-            {"score": 1.0}, (0.0, manifest.lost_threshold, 1.0), (0.0, 0.5, 1.0)
+            {"score": 1.0}, (0.0, manifest.lost_threshold, 1.0), (0.0, 0.5, 1.0), 1.0
         )
         self._weights = tuple(curve.weights.items())
         self._evidence, self._probabilities = np.array(curve.evidence), np.array(curve.probabilities)
+        self.found_right = curve.found_right
 
     def of(self, evidence: Evidence) -> float:
         """How often a box with this evidence is right, 0..1."""

@@ -15,6 +15,8 @@ _NEAR = 1.5
 _LARGEST_RING = 40
 # By how much a side may have changed since the target was last trusted, as a natural logarithm.
 _SIZE_CHANGE, _SIZE_CHANGE_PER_S, _LARGEST_SIZE_CHANGE = math.log(1.6), 0.1, math.log(2.5)
+# How far from the last trusted place it can be at first, in its sides; further as the region grows.
+_FIRST_REACH = 1.0
 # A candidate may move by so many of its own sides from one pair to the next.
 _LARGEST_MOVE = 1.0
 
@@ -65,12 +67,13 @@ class Hunt:
     """Searches until one candidate has looked like the target for long enough.
 
     found_above, found_ms: the mean confidence that a candidate must reach, and for how long it must be there.
-    A candidate is dropped at once when its confidence falls below half of that, when it jumps, when its size
-    cannot be the target's, or when it does not look like it.
+    A candidate is dropped at once when its confidence falls below half of that, when it jumps, when the
+    target cannot have its size or be where it is, or when it does not look like it.
     """
 
     def __init__(self, growth_per_s: float, found_above: float, found_ms: float) -> None:
         self._plan = SearchPlan(growth_per_s)
+        self._growth_per_s = growth_per_s
         self._found_above = found_above
         self._found_ns = found_ms * 1e6
 
@@ -91,15 +94,15 @@ class Hunt:
         return self._candidate or self._plan.next(self._elapsed_ns / 1e9, width, height)
 
     def plausible(self, box: Box) -> bool:
-        """True if the target can have this size now and, while one is watched, the candidate be here."""
+        """True if the target can have this size and be here now, or the candidate while one is watched."""
         limit = min(_SIZE_CHANGE + _SIZE_CHANGE_PER_S * self._elapsed_ns / 1e9, _LARGEST_SIZE_CHANGE)
         last, before = self._last, self._candidate
         if max(abs(math.log(box.w / last.w)), abs(math.log(box.h / last.h))) > limit:
             return False
-        if before is None:
-            return True
-        moved = math.hypot(box.cx - before.cx, box.cy - before.cy)
-        return moved <= _LARGEST_MOVE * math.sqrt(before.w * before.h)
+        reach = _LARGEST_MOVE if before else _FIRST_REACH + self._growth_per_s * self._elapsed_ns / 1e9
+        origin = before or last
+        moved = math.hypot(box.cx - origin.cx, box.cy - origin.cy)
+        return moved <= reach * math.sqrt(origin.w * origin.h)
 
     def judge(self, elapsed_ns: int, box: Box, confidence: float, alike: bool) -> bool:
         """Hears what the crop showed, `elapsed_ns` after the one before; True if it is the target again."""

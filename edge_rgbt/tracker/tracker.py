@@ -24,6 +24,8 @@ from edge_rgbt.types import Box, FramePair, Modality, StageTiming, TrackState, T
 LARGEST_START = 4.0
 # A box that is right more often than not is trusted.
 TRUSTED = 0.5
+# A lost target is not taken up beside something that scores more than this share of its own score.
+LARGEST_RIVAL = 0.3
 # The thermal camera counts as blind to a box of which it sees less than this.
 SEEN_SHARE = 0.5
 
@@ -52,6 +54,7 @@ class Tracker:
         self._box: Box | None = None  # where the network last saw the target, or the place when LOST
         self._trusted: Box | None = None  # the last box that was trusted
         self._trusted_ns = 0
+        self._identity = 1.0  # how sure it is that the thing in the box is the one that was given
         self._seen_ns = 0
         self.evidence = Evidence(1.0, 0.0, 1.0, 1.0)  # for the last pair's box; fitting reads it
 
@@ -77,6 +80,7 @@ class Tracker:
         now_ns = pair.timestamp_ns
         self._box, self._seen_ns = box, now_ns
         self._trust(box, now_ns)
+        self._identity = 1.0
         self._presence.start(now_ns)
         self._memory.start(now_ns)
         self._size_memory.reset(box.w, box.h, now_ns)
@@ -131,7 +135,7 @@ class Tracker:
     def _follow(self, pair: FramePair, usable: Usable, sighting: Sighting) -> tuple[float, bool]:
         """The target is where the network says, or was not seen. Confidence, and whether it is trusted."""
         self._box = self._bounded(pair, sighting)
-        confidence = self._weigh(pair, usable, sighting, self._box)
+        confidence = self._identity * self._weigh(pair, usable, sighting, self._box)
         trusted = self._settle_status(pair, confidence)
         if trusted:
             self._recognition.remember(pair, self._box, usable)
@@ -143,14 +147,16 @@ class Tracker:
         if not self._hunt.confirming:
             self._memory.start(now_ns, sighting.cell_score)
         confidence = self._weigh(pair, usable, sighting, seen)
-        alike = self.evidence.likeness >= ALIKE
+        distinct = sighting.rival_score <= LARGEST_RIVAL * sighting.cell_score
+        alike = distinct and self.evidence.likeness >= ALIKE
         found = self._hunt.judge(max(0, now_ns - self._seen_ns), seen, confidence, alike)
         if found:
             self._size_memory.reset(seen.w, seen.h, now_ns)
             self._presence.find(now_ns)
             self._box = seen
             self._trust(seen, now_ns)
-        return confidence, found
+            self._identity = self._confidence.found_right
+        return self._identity * confidence, found
 
     def _weigh(self, pair: FramePair, usable: Usable, sighting: Sighting, box: Box) -> float:
         """The confidence in a box that was just seen."""

@@ -21,7 +21,7 @@ def test_manifest_may_weigh_every_feature_that_there_is():
 
 
 def test_curve_of_the_bundle_is_read_between_its_knots():
-    curve = ConfidenceCurve({"score": 1.0, "rival": -0.5}, (0.0, 0.4, 0.8), (0.1, 0.5, 0.9))
+    curve = ConfidenceCurve({"score": 1.0, "rival": -0.5}, (0.0, 0.4, 0.8), (0.1, 0.5, 0.9), 1.0)
     confidence = Confidence(tiny_manifest(confidence=curve))
     assert confidence.of(evidence(score=0.7, rival=0.2)) == pytest.approx(0.7)
     assert confidence.of(evidence(score=0.1, rival=1.0)) == pytest.approx(0.1)

@@ -82,50 +82,59 @@ def test_place_at_the_picture_border_is_looked_at_too():
 
 
 def test_candidate_that_shows_for_long_enough_is_the_target():
-    found = watched(hunt(found_ms=200.0), [Box(400 + t, 100, 21, 29) for t in range(12)])
+    found = watched(hunt(found_ms=200.0), [Box(310 + t, 240, 21, 29) for t in range(12)])
     assert found.index(True) == pytest.approx(6, abs=1)
 
 
 def test_crop_follows_the_candidate_while_it_is_watched():
     search = hunt()
-    search.judge(FRAME_NS, Box(400, 100, 21, 29), 0.9, True)
+    search.judge(FRAME_NS, Box(310, 240, 21, 29), 0.9, True)
     assert search.confirming
-    assert search.aim(*SIZE) == Box(400, 100, 21, 29)
+    assert search.aim(*SIZE) == Box(310, 240, 21, 29)
 
 
 @pytest.mark.parametrize(
     ("box", "confidence", "alike"),
     [
-        (Box(408, 100, 21, 29), 0.2, True),  # no longer sure
-        (Box(408, 100, 21, 29), 0.9, False),  # looks different
-        (Box(408, 100, 60, 80), 0.9, True),  # far too large
-        (Box(500, 100, 21, 29), 0.9, True),  # somewhere else at once
+        (Box(318, 240, 21, 29), 0.2, True),  # no longer sure
+        (Box(318, 240, 21, 29), 0.9, False),  # looks different
+        (Box(300, 220, 60, 80), 0.9, True),  # far too large
+        (Box(360, 240, 21, 29), 0.9, True),  # somewhere else at once
     ],
 )
 def test_candidate_is_dropped_when_it_cannot_be_the_target(box, confidence, alike):
     search = hunt()
-    watched(search, [Box(400, 100, 21, 29)] * 3)
+    watched(search, [Box(310, 240, 21, 29)] * 3)
     assert not search.judge(FRAME_NS, box, confidence, alike)
     assert not search.confirming
 
 
 def test_unsure_sighting_is_not_even_watched():
     search = hunt(found_above=0.7)
-    search.judge(FRAME_NS, Box(400, 100, 21, 29), 0.6, True)
+    search.judge(FRAME_NS, Box(310, 240, 21, 29), 0.6, True)
     assert not search.confirming
 
 
 def test_candidate_that_stays_doubtful_is_never_taken():
     search = hunt(found_above=0.7)
-    assert not any(watched(search, [Box(400, 100, 21, 29)], 0.75))
-    assert not any(watched(search, [Box(400, 100, 21, 29)] * 60, 0.5))
+    assert not any(watched(search, [Box(310, 240, 21, 29)], 0.75))
+    assert not any(watched(search, [Box(310, 240, 21, 29)] * 60, 0.5))
 
 
 def test_size_may_differ_more_the_longer_the_target_was_gone():
     search = hunt()
-    larger = Box(400, 100, 1.8 * LAST.w, 1.8 * LAST.h)
+    larger = Box(300, 240, 1.8 * LAST.w, 1.8 * LAST.h)
     assert not search.plausible(larger)
     for _ in range(60):
         search.judge(FRAME_NS, LAST, 0.0, True)
     assert search.plausible(larger)
-    assert not search.plausible(Box(400, 100, 3 * LAST.w, 3 * LAST.h))
+    assert not search.plausible(Box(300, 240, 3 * LAST.w, 3 * LAST.h))
+
+
+def test_target_cannot_be_far_from_where_it_was_a_moment_ago():
+    search = hunt()
+    far = Box(LAST.x + 4 * SIDE, LAST.y, LAST.w, LAST.h)
+    assert not search.plausible(far)
+    for _ in range(45):
+        search.judge(FRAME_NS, LAST, 0.0, True)
+    assert search.plausible(far)

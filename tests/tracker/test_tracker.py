@@ -11,7 +11,7 @@ from bundles import matching_graph, tiny_bundle, tiny_manifest
 from onnx import helper
 from worlds import FRAME_NS, overlap, path_box, square_pair
 
-from edge_rgbt.bundle import TrackerSettings, write_bundle
+from edge_rgbt.bundle import ConfidenceCurve, TrackerSettings, write_bundle
 from edge_rgbt.engine import open_engine
 from edge_rgbt.errors import EdgeRgbtError, EngineError, UsageError
 from edge_rgbt.imageops import crop_geometry
@@ -230,3 +230,14 @@ def test_no_window_lets_the_target_jump_to_the_crop_corner(bundle, engine):
         results[weight] = overlap(tracker.update(square_pair(1, jumped)).box, jumped)
     assert results[0.0] >= results[1.0]
     assert results[0.0] > 0.4
+
+
+def test_target_that_was_taken_up_again_is_less_certain_than_the_given_one(bundle, engine):
+    curve = ConfidenceCurve({"score": 1.0}, (0.0, 1.0), (0.0, 1.0), found_right=0.7)
+    tracker = Tracker(dataclasses.replace(bundle.manifest, confidence=curve), engine)
+    box = path_box(0)
+    tracker.start(square_pair(0, box), box)
+    before = tracker.update(square_pair(1, box))
+    states = [tracker.update(square_pair(t, None if t < 40 else box)) for t in range(2, 80)]
+    assert states[-1].status is TrackStatus.TRACKING
+    assert states[-1].confidence == pytest.approx(0.7 * before.confidence, abs=0.01)
