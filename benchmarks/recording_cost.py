@@ -26,13 +26,14 @@ from edge_rgbt.types import Box, Frame, FramePair, Modality, StageTiming, TrackS
 SIZE, RATE_HZ = (640, 512), 30.0
 MOST_WAITING_MB = 20.0
 SETTINGS = {
-    "rgb jpeg, thermal raw (default)": {},
-    "rgb jpeg, thermal png": {"tir": "png"},
-    "rgb jpeg, thermal raw, lz4": {"compression": "lz4"},
-    "rgb jpeg, thermal raw, zstd": {"compression": "zstd"},
+    "rgb raw, thermal raw (default)": {},
+    "rgb jpeg, thermal raw": {"rgb": "jpeg"},
+    "rgb jpeg, thermal png": {"rgb": "jpeg", "tir": "png"},
+    "rgb jpeg, thermal raw, lz4": {"rgb": "jpeg", "compression": "lz4"},
+    "rgb jpeg, thermal raw, zstd": {"rgb": "jpeg", "compression": "zstd"},
     "rgb png, thermal png": {"rgb": "png", "tir": "png"},
     "rgb png, thermal raw": {"rgb": "png"},
-    "rgb raw, thermal raw": {"rgb": "raw"},
+    "rgb raw, thermal raw, zstd": {"compression": "zstd"},
 }
 _STAGES = ("thermal", "register", "crop", "infer", "decode")
 

@@ -16,9 +16,10 @@ Compression = Literal["none", "lz4", "zstd"]
 class RecorderSettings:
     """How both streams are stored, and how much memory and disk that may take.
 
-    rgb, tir: `jpeg`, or one of the lossless `png` (small, much processor time) and `raw` (large, none).
-    Thermal counts of 16 bits are never made JPEG: they are stored raw instead. compression: of whole chunks,
-    `none`, `lz4` or `zstd`; worth its time with raw streams only.
+    rgb, tir: `raw` (large, little processor time) and `png` (smaller, much of it) are lossless, so that a
+    replay gives the flight's tracks to the last bit; with `jpeg`, the smallest, it comes near. Thermal counts
+    of 16 bits are never made JPEG: they are stored raw instead. compression: of whole chunks; worth its time
+    with raw streams only.
     queue_mb: pictures that wait for the disk; more than that drops the oldest ones.
     flush_ms: so often everything is brought onto the disk. Power loss costs that and what the disk takes.
     segment_mb, segment_s: a file that reaches one of them is finished and the next one begun.
@@ -26,7 +27,7 @@ class RecorderSettings:
     Raises UsageError naming the setting that is impossible.
     """
 
-    rgb: Encoding = "jpeg"
+    rgb: Encoding = "raw"
     tir: Encoding = "raw"
     jpeg_quality: int = 95
     compression: Compression = "none"

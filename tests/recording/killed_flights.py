@@ -35,7 +35,7 @@ def fly(folder: Path, report: int) -> None:
     rng = np.random.default_rng(1)
     rgb = rng.integers(0, 256, (120, 160, 3), np.uint8)
     tir = rng.integers(0, 65536, (120, 160), np.uint16)
-    recorder = FlightRecorder(folder, RecorderSettings(min_free_mb=0, segment_s=1.2))
+    recorder = FlightRecorder(folder, RecorderSettings(rgb="jpeg", min_free_mb=0, segment_s=1.2))
     began, k = time.monotonic(), 0
     while True:
         stamp = time.monotonic_ns()

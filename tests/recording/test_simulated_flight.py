@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from flights import LOSSLESS, end_of, only_file
+from flights import end_of, only_file
 
 from edge_rgbt.bundle import load_bundle
 from edge_rgbt.cameras.synthetic import USUAL_RGB, USUAL_TIR, SyntheticCamera, TimingFaults, in_capture_order
-from edge_rgbt.recording import FlightContext, FlightRecorder
+from edge_rgbt.recording import FlightContext, FlightRecorder, RecorderSettings
 from edge_rgbt.recording.recorder import recorded_step
 from edge_rgbt.register import Registration
 from edge_rgbt.replay.flight import track_flight
@@ -23,12 +23,13 @@ pytest.importorskip("mcap", reason="needs the record extra")
 pytest.importorskip("google.protobuf", reason="needs the record extra")
 pytest.importorskip("onnxruntime", reason="needs the onnx extra")
 
+AS_SHIPPED = RecorderSettings(min_free_mb=0)
 pytestmark = pytest.mark.slow
 FREEZING = dataclasses.replace(USUAL_TIR, freeze_every_s=1.5, freeze_s=(0.3, 0.4))
 DROPPING = TimingFaults(USUAL_RGB.clock_offset_ns, USUAL_RGB.capture_jitter_ns, drop_rate=0.05)
 
 
-def fly(folder, seconds: float = 4.0, settings=LOSSLESS):
+def fly(folder, seconds: float = 4.0, settings=AS_SHIPPED):
     """Records a flight whose cameras drop, jitter and freeze; the pairs' usable pictures and the states."""
     scenario = make_scenario(5, "day", seconds, rgb_size=(320, 256), tir_size=(320, 256))
     rgb = SyntheticCamera(scenario, Modality.RGB, 30.0, DROPPING)
