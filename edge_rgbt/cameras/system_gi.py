@@ -12,6 +12,7 @@ import importlib.machinery
 import importlib.util
 import os
 import sys
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ PACKAGES = (
     "gstreamer1.0-plugins-bad gstreamer1.0-libav gir1.2-gst-plugins-base-1.0"
 )
 _MODULES = ("GLib", "Gst", "GstApp", "GstVideo")
+_LOADING = threading.Lock()  # half an import is no module
 _SYSTEM_FOLDERS = ("/usr/lib/python3/dist-packages",)
 
 
@@ -37,7 +39,15 @@ class GStreamer:
 
 
 def load_gstreamer() -> GStreamer:
-    """Loads and starts GStreamer, once. Raises CameraError with the missing package."""
+    """Loads and starts GStreamer, once; cameras of several threads may ask at the same time.
+
+    Raises CameraError with the missing package.
+    """
+    with _LOADING:
+        return _loaded()
+
+
+def _loaded() -> GStreamer:
     gi = import_gi()
     try:
         for name in _MODULES:

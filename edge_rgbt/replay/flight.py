@@ -15,7 +15,6 @@ import numpy as np
 
 from edge_rgbt.bundle import MANIFEST
 from edge_rgbt.errors import EdgeRgbtError, SequenceError, UsageError
-from edge_rgbt.pixels import for_tracker
 from edge_rgbt.recording import FlightRecording, open_recording
 from edge_rgbt.recording.reader import SAME_AS_BEFORE, RecordedPair, RecordedStep
 from edge_rgbt.register import Registration
@@ -205,7 +204,6 @@ def _tracked(tracking: Tracking, flight: FlightRecording, init: Box) -> Iterator
 
 
 def _timed(tracking: Tracking, pair: FramePair, start: Box | None) -> _Tracked:
-    pair = dataclasses.replace(pair, rgb=for_tracker(pair.rgb), tir=for_tracker(pair.tir))
     began_ns = time.perf_counter_ns()
     state = tracking.loop.step(pair, start)
     seconds = (time.perf_counter_ns() - began_ns) / 1e9

@@ -10,6 +10,7 @@ import numpy as np
 
 from edge_rgbt.engine.base import EngineInfo
 from edge_rgbt.errors import EdgeRgbtError
+from edge_rgbt.pixels import for_tracker
 from edge_rgbt.register import Registration
 from edge_rgbt.thermal import ThermalRange
 from edge_rgbt.tracker import Tracker
@@ -48,12 +49,19 @@ class TrackingLoop:
         """
         t0 = time.perf_counter_ns()
         if not pair.aligned:
-            pair = dataclasses.replace(pair, tir=self.thermal.apply(pair.tir, pair.usable.has(Modality.TIR)))
+            pair = dataclasses.replace(pair, rgb=for_tracker(pair.rgb), tir=for_tracker(pair.tir))
         t1 = time.perf_counter_ns()
-        self.aligned = aligned = pair if pair.aligned else self._register(pair)
+        if not pair.aligned:
+            pair = dataclasses.replace(pair, tir=self.thermal.apply(pair.tir, pair.usable.has(Modality.TIR)))
         t2 = time.perf_counter_ns()
+        self.aligned = aligned = pair if pair.aligned else self._register(pair)
+        t3 = time.perf_counter_ns()
         state = self.tracker.update(aligned) if box is None else self.tracker.start(aligned, box)
-        before = (StageTiming("thermal", t1 - t0), StageTiming("register", t2 - t1))
+        before = (
+            StageTiming("convert", t1 - t0),
+            StageTiming("thermal", t2 - t1),
+            StageTiming("register", t3 - t2),
+        )
         state = dataclasses.replace(state, timings=before + state.timings)
         if box is None:  # a start runs no network and would flatter the average
             self.statistics.add(state.timings)

@@ -1,0 +1,62 @@
+"""A real GStreamer pair at different rates, 16-bit thermal, through the whole service."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edge_rgbt.cameras.system_gi import load_gstreamer
+from edge_rgbt.errors import EdgeRgbtError
+
+CONFIGURATION = '''
+[cameras.rgb]
+kind = "gstreamer"
+pipeline = """videotestsrc is-live=true pattern=ball !
+    video/x-raw,format=BGR,width=320,height=240,framerate=15/1"""
+pixel_format = "BGR"
+width_px = 320
+height_px = 240
+rate_hz = 15
+
+[cameras.tir]
+kind = "gstreamer"
+pipeline = """videotestsrc is-live=true pattern=ball !
+    video/x-raw,format=GRAY16_LE,width=160,height=120,framerate=9/1"""
+pixel_format = "GRAY16"
+width_px = 160
+height_px = 120
+rate_hz = 9
+
+[pairing]
+tolerance_ms = 60
+
+[target]
+box_px = [150, 110, 30, 30]
+
+[mavlink]
+url = ["udpout:127.0.0.1:14598"]
+system_id = 1
+'''
+
+
+@pytest.mark.slow
+def test_two_rates_and_sixteen_bits_go_through_the_service(tmp_path: Path) -> None:
+    try:
+        load_gstreamer()
+    except EdgeRgbtError as missing:
+        pytest.skip(str(missing))
+    path = tmp_path / "service.toml"
+    path.write_text(CONFIGURATION)
+    command = [sys.executable, "-m", "edge_rgbt", "run", "--config", str(path), "--seconds", "5", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    counters = report["counters"]
+    assert report["tracked"] >= 20, done.stderr
+    assert counters.get("with_both", 0) >= report["tracked"] / 2, done.stderr
+    assert counters["reused"] > 0  # one thermal frame serves several colour ones
+    assert counters["restarts"] == 0
