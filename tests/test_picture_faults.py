@@ -11,7 +11,7 @@ import pytest
 from broken_pictures import BROKEN
 
 from edge_rgbt.cameras.images import read_rgb, read_thermal
-from edge_rgbt.cameras.synthetic import SyntheticCamera
+from edge_rgbt.cameras.synthetic import SyntheticCamera, TimingFaults
 from edge_rgbt.picture_faults import FROZEN_AFTER_NS, PictureWatch
 from edge_rgbt.sim import make_scenario
 from edge_rgbt.sim.conditions import PRESETS
@@ -208,3 +208,23 @@ def _alarms(frames: Iterator[Frame]) -> list[str]:
             alarms.append(f"{fault.value} in frame {frame.sequence} of {frame.source}")
     assert watch is not None
     return alarms
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("flagged", [True, False])
+def test_shutter_of_the_simulated_camera_is_found_by_its_flag_or_by_its_pictures(flagged):
+    faults = TimingFaults(freeze_every_s=1.5, freeze_s=(0.3, 0.6))
+    camera = SyntheticCamera(make_scenario(3, "day", 4.0), Modality.TIR, 30.0, faults)
+    watch = PictureWatch(Modality.TIR)
+    closed, found, first_ns = 0, 0, None
+    for frame in iter(camera.read, None):
+        shut = camera.frozen(frame.sequence)
+        first_ns = (frame.timestamp_ns if first_ns is None else first_ns) if shut else None
+        fault = watch.judge(dataclasses.replace(frame, held=shut and flagged))
+        closed, found = closed + shut, found + (fault is not None)
+        assert fault in (None, PictureFault.FROZEN)
+        assert shut or fault is None
+        if shut and (flagged or frame.timestamp_ns - first_ns >= FROZEN_AFTER_NS):
+            assert fault is PictureFault.FROZEN
+    assert closed > 10
+    assert found == closed if flagged else 0.5 * closed < found < closed
