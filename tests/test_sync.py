@@ -229,6 +229,28 @@ def test_frame_without_a_partner_is_handed_out_when_its_patience_ends_not_with_t
     assert sync.deadline_ns is None
 
 
+@pytest.mark.parametrize("extra_ms", [0, 30, 60])
+def test_thermal_pictures_that_travel_longer_are_waited_for_once_that_is_known(extra_ms):
+    sync = PairSynchroniser(20)
+    arrivals = [(f.timestamp_ns + LATENCY, f) for f in _stream(_rgb, 30, 3)]
+    arrivals += [(f.timestamp_ns + LATENCY + extra_ms * MS, f) for f in _stream(_tir, 30, 3, 4)]
+    pairs = []
+    for now_ns, frame in sorted(arrivals, key=lambda arrival: arrival[0]):
+        deadline = sync.deadline_ns
+        if deadline is not None and deadline < now_ns:
+            pairs += sync.poll(deadline)
+        pairs += sync.push(frame, now_ns=now_ns)
+    assert len(_both(pairs)) >= 84
+    assert all(abs(p.skew_ns) == 4 * MS for p in _both(pairs)[5:])
+    assert max(p.age_ns(Modality.RGB) for p in pairs[10:]) <= LATENCY + (extra_ms + 20) * MS
+
+
+def test_patience_that_is_given_is_kept():
+    sync = PairSynchroniser(20, patience_ms=5)
+    _push_live(sync, _in_time_order(_stream(_rgb, 30, 1), _stream(_tir, 30, 1, 2)))
+    assert sync.patience_ns == 5 * MS
+
+
 def test_silence_of_rgb_is_noticed_by_the_clock_alone():
     sync = PairSynchroniser(20)
     _push_live(sync, _in_time_order(_stream(_rgb, 30, 1), _stream(_tir, 30, 1, 2)))
@@ -269,14 +291,14 @@ _FATES = st.sampled_from(["ok"] * 8 + ["lost", "twice", "swapped", "faulty"])
 
 
 def _lived(
-    make, rate_hz: int, fates: list[str], phase_ms: int, jump: int | None
+    make, rate_hz: int, fates: list[str], phase_ms: int, jump: int | None, lag_ms: int
 ) -> list[tuple[int, Frame, bool]]:
     """What a camera delivers: (arrival ns, frame, faulty), its clock set back to 0 before frame `jump`."""
     events = []
     for i, fate in enumerate(fates):
         taken_ms = phase_ms + i * 1000 // rate_hz
         stamp_ms = taken_ms if jump is None or i < jump else (i - jump) * 1000 // rate_hz
-        arrival_ms = taken_ms + 10 + (1500 // rate_hz if fate == "swapped" else 0)
+        arrival_ms = taken_ms + lag_ms + (1500 // rate_hz if fate == "swapped" else 0)
         event = (arrival_ms * MS, make(stamp_ms, i), fate == "faulty")
         events += [event] * {"lost": 0, "twice": 2}.get(fate, 1)
     return events
@@ -290,13 +312,14 @@ def _lived(
     jumps=st.tuples(st.none() | st.integers(1, 60), st.none() | st.integers(1, 60)),
     tolerance_ms=st.integers(1, 60),
     live=st.booleans(),
+    lags=st.tuples(st.sampled_from([10, 150]), st.sampled_from([10, 40, 150])),
 )
 def test_whatever_comes_pairs_are_in_tolerance_and_order_and_every_frame_is_accounted_for(
-    rates, fates, phase_ms, jumps, tolerance_ms, live
+    rates, fates, phase_ms, jumps, tolerance_ms, live, lags
 ):
     sync = PairSynchroniser(tolerance_ms)
-    events = _lived(_rgb, rates[0], fates[0], 0, jumps[0]) + _lived(
-        _tir, rates[1], fates[1], phase_ms, jumps[1]
+    events = _lived(_rgb, rates[0], fates[0], 0, jumps[0], lags[0]) + _lived(
+        _tir, rates[1], fates[1], phase_ms, jumps[1], lags[1]
     )
     handed: list[tuple[int, FramePair]] = []  # with the number of restarts before it
     for arrival_ns, frame, faulty in sorted(events, key=lambda event: event[0]):

@@ -30,7 +30,6 @@ from edge_rgbt.health import (
 )
 from edge_rgbt.picture_faults import PictureWatch
 from edge_rgbt.recording.inputs import LoopInputs
-from edge_rgbt.recording.names import segment_path
 from edge_rgbt.register import Registration
 from edge_rgbt.runtime.loop import StageStatistics, TrackingLoop
 from edge_rgbt.runtime.stages import STAGES, open_loop
@@ -132,7 +131,7 @@ class Service:
             self._counts["pairs"],
             self._counts["tracked"],
             self._status,
-            self._recording(),
+            None if self.recorder is None else self.recorder.path,
             self._counters(),
         )
 
@@ -256,13 +255,6 @@ class Service:
         chosen = {k: v for k, v in vars(self.plan.settings.recording).items() if k in fields}
         context = FlightContext(bundle, loop.engine_info, self.plan.text, self.plan.calibration_text)
         return FlightRecorder(self._folder, RecorderSettings(**chosen), context)
-
-    def _recording(self) -> Path | None:
-        """The flight's first file, if it could be written."""
-        if self.recorder is None or self._folder is None:
-            return None
-        path = segment_path(self._folder, self.recorder.flight, 1)
-        return path if path.is_file() else None
 
     def _health_settings(self) -> HealthSettings:
         budgets = {stage.name: stage.budget_ms for stage in STAGES if stage.budget_ms is not None}

@@ -80,11 +80,17 @@ class Stream:
         self.floor_ns: int | None = None  # older frames come too late
         self.arrived_ns: int | None = None
         self.intervals: deque[int] = deque(maxlen=_INTERVALS)
+        self.lags: deque[int] = deque(maxlen=_INTERVALS)  # from capture to arrival
 
     @property
     def interval_ns(self) -> int | None:
         """The usual distance of two frames, by the recent ones' median."""
-        return sorted(self.intervals)[len(self.intervals) // 2] if self.intervals else None
+        return _median(self.intervals)
+
+    @property
+    def lag_ns(self) -> int | None:
+        """For how long pictures usually travel, by the clock that stamps them."""
+        return _median(self.lags)
 
     def expected_near(self, time_ns: int) -> int | None:
         """The capture time nearest to `time_ns` at which a frame to come is due."""
@@ -95,6 +101,10 @@ class Stream:
 
     def nearest(self, time_ns: int) -> Waiting | None:
         return min(self.waiting, key=lambda w: abs(w.time_ns - time_ns), default=None)
+
+
+def _median(values: deque[int]) -> int | None:
+    return sorted(values)[len(values) // 2] if values else None
 
 
 class RefusalLog:

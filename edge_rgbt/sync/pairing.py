@@ -17,6 +17,8 @@ QUEUE_LENGTH = 16
 CLOCK_RESTART_NS = 250_000_000
 # One camera's frames so far behind the other's were never stamped by the same clock.
 _OTHER_CLOCK_NS = 1_000_000_000
+# RGB frames are not held back for longer than this for thermal pictures that take longer to arrive.
+_LONGEST_LAG_NS = 100_000_000
 # A camera is silent after so many of its usual intervals, but at most so long; or so long while unknown.
 _SILENT_INTERVALS = 2.5
 _SILENT_MOST_NS = 1_000_000_000
@@ -29,10 +31,11 @@ class PairSynchroniser:
     tir_offset_ns is added to thermal times and brings them to the RGB camera's clock; pairs carry such times.
     A thermal frame serves several RGB frames when the thermal camera is the slower one. An RGB frame waits
     only while a nearer thermal frame can still be expected, and no longer than patience_ms from its arrival
-    (default: the tolerance; more if thermal pictures take longer to arrive). Without a partner it is handed
-    out alone. While RGB is silent or faulty, thermal frames are handed out alone; while both are faulty,
-    pairs with no usable picture keep the pace. When both are silent, nothing comes. Pairs come in order of
-    time until a clock restarts. rgb_size: of the blank for an RGB camera that has given nothing yet.
+    (default: the tolerance and by how much longer thermal pictures are seen to travel, up to 100 ms of that).
+    Without a partner it is handed out alone. While RGB is silent or faulty, thermal frames are handed out
+    alone; while both are faulty, pairs with no usable picture keep the pace. When both are silent, nothing
+    comes. Pairs come in order of time until a clock restarts. rgb_size: of the blank for an RGB camera that
+    has given nothing yet.
 
     In flight every push and poll is given the time, on the RGB camera's clock; in recordings the newest
     frame's time serves. Used from one thread.
@@ -45,13 +48,12 @@ class PairSynchroniser:
         patience_ms: float | None = None,
         rgb_size: tuple[int, int] | None = None,
     ) -> None:
-        patience_ms = tolerance_ms if patience_ms is None else patience_ms
         if not tolerance_ms > 0:
             raise ValueError(f"pairing tolerance is {tolerance_ms} ms, expected more than 0")
-        if not patience_ms >= 0:
+        if patience_ms is not None and not patience_ms >= 0:
             raise ValueError(f"pairing patience is {patience_ms} ms, expected 0 or more")
         self.tolerance_ns = round(tolerance_ms * 1e6)
-        self.patience_ns = round(patience_ms * 1e6)
+        self._patience_ns = None if patience_ms is None else round(patience_ms * 1e6)
         self.tir_offset_ns = tir_offset_ns
         self.rgb_size = rgb_size
         self.counters = SyncCounters()
@@ -61,6 +63,16 @@ class PairSynchroniser:
         self._last_out_ns: int | None = None
         self._blank: np.ndarray | None = None
         self._refusals = RefusalLog()
+
+    @property
+    def patience_ns(self) -> int:
+        """For how long from its arrival an RGB frame may wait at present."""
+        if self._patience_ns is not None:
+            return self._patience_ns
+        rgb_lag, tir_lag = self._rgb.lag_ns, self._tir.lag_ns
+        if rgb_lag is None or tir_lag is None:
+            return self.tolerance_ns
+        return self.tolerance_ns + min(max(0, tir_lag - rgb_lag), _LONGEST_LAG_NS)
 
     @property
     def waiting(self) -> int:
@@ -101,6 +113,8 @@ class PairSynchroniser:
             stream = self._stream(frame.modality)
         self._tick(frame.timestamp_ns if now_ns is None else now_ns)
         accepted = self._accept(stream, frame, fault)
+        if accepted and now_ns is not None:
+            stream.lags.append(now_ns - frame.timestamp_ns)
         pairs = self._settle(handed_ns=now_ns)
         if accepted and fault is not None:
             pairs += self._blind(frame, now_ns)
