@@ -77,7 +77,7 @@ def test_nearly_every_frame_becomes_a_tracked_pair(flown):
     assert SECONDS * 30 * 0.85 <= report["pairs"] <= SECONDS * 30
     assert report["pairs_per_second"] > 0
     assert report["latency_ms"]["p50"] <= report["latency_ms"]["p99"]
-    assert list(report["stages_ms"]) == ["thermal", "register", "crop", "infer", "decode"]
+    assert list(report["stages_ms"]) == ["convert", "thermal", "register", "crop", "infer", "decode"]
     assert report["sync"]["dropped_tir"] <= 3
 
 
