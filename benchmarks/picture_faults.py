@@ -8,6 +8,13 @@ A folder of pictures is one camera's sequence; it is thermal if its name says so
 --single FOLDER every picture stands alone. False alarms are faults found in pictures as they are. Then every
 third picture is broken in turn in each way that `tests/broken_pictures.py` knows, and judged after the good
 ones before it; a fault of another kind than the injected one counts as found and is listed.
+
+Measured with one sequence each of GTOT, RGBT234 and VTUAV (928 pictures), 530 pictures of LLVIP and RoadScene
+and 1 800 simulated ones (all presets): no false alarm. Found: black, one grey, saturated and noise (white,
+smeared, compressed) 100 % of 526 per camera and kind; torn with the lower part of the last picture 100 % RGB
+and 99.5 % thermal of 437; torn with a lower part that was never delivered, 16 px aside, 71 % and 62 %, and
+few below 4 px. Both judgements of a 640x512 pair take 0.33 ms of processor time when no cache holds the
+pictures, on a Xeon that other jobs kept busy.
 """
 
 from __future__ import annotations
