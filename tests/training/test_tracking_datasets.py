@@ -173,7 +173,7 @@ def test_skipped_frames_are_told_once_whatever_their_names():
     for _ in range(2):
         with pytest.raises(RejectedSample):
             skipped.read(1, 1, "car", fail)
-    assert skipped.news() == ["car: a  folder/\udcff.jpg: is cut off"]
+    assert skipped.news() == ["car: a  folder/\\udcff.jpg: is cut off"]
     assert skipped.news() == []
 
 

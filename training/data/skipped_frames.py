@@ -44,7 +44,7 @@ class SkippedFrames:
         unread = os.pread(self._lines.fileno(), os.fstat(self._lines.fileno()).st_size, self._told)
         *lines, begun = unread.split(b"\n")
         self._told += len(unread) - len(begun)
-        return [line.decode(errors="surrogateescape") for line in lines]
+        return [line.decode() for line in lines]
 
     def read(self, sequence: int, frame: int, name: str, read: Callable[[], T]) -> T:
         """What `read` returns. Where it raises SequenceError, or did before, raises RejectedSample instead.
@@ -59,7 +59,8 @@ class SkippedFrames:
             return read()
         except SequenceError as error:
             self._flags[place] = 1
-            reason = f"{name}: {error}".replace("\n", " ")
-            self._lines.write(f"{reason}\n".encode(errors="surrogateescape"))  # file names may be any bytes
+            # File names may be any bytes; a log and a page are text.
+            reason = f"{name}: {error}".replace("\n", " ").encode(errors="backslashreplace").decode()
+            self._lines.write(f"{reason}\n".encode())
             log.warning("frame skipped (%d so far): %s", self.count, reason)
             raise RejectedSample(reason) from error
