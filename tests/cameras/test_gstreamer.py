@@ -129,8 +129,9 @@ def test_a_slow_reader_gets_fresh_frames_and_sees_the_gaps():
             assert frame is not None
             ages_ms.append((time.monotonic_ns() - frame.timestamp_ns) / 1e6)
             numbers.append(frame.sequence)
-    # On a machine that has no time for the source either, single frames come late; a queue makes all late.
-    assert min(ages_ms[1:]) < period_ms
+    # On a machine that has no time for the source either, frames come late; a queue that four pauses filled
+    # would make the last one hundreds of milliseconds old.
+    assert min(ages_ms[1:]) < 3 * period_ms
     assert max(np.diff(numbers)) >= 3  # what was dropped is missing in the numbers
 
 

@@ -60,15 +60,15 @@ def finished(tmp_path_factory, pairs) -> Path:
 @pytest.mark.slow
 def test_the_loss_falls_before_and_after_coupling(train):
     status, out = train(
-        "run", "optimiser.steps=160", "distillation.start=110", "optimiser.learning_rate=4e-3",
-        "validate_every=80", "save_every=80", "optimiser.batch=8", "validation_samples=32",
+        "run", "optimiser.steps=220", "distillation.start=110", "optimiser.learning_rate=4e-3",
+        "validate_every=110", "save_every=110", "optimiser.batch=8", "validation_samples=32",
     )  # fmt: skip
     assert status == 0
     totals = list(losses_of(out).values())
     assert np.mean(totals[90:110]) < 0.8 * np.mean(totals[:10])
-    assert np.mean(totals[-10:]) < np.mean(totals[110:120])
+    assert np.mean(totals[-30:]) < 0.97 * np.mean(totals[110:130])
     summary = json.loads((out / "summary.json").read_text())
-    assert summary["validation"][-1]["step"] == 160
+    assert summary["validation"][-1]["step"] == 220
 
 
 def test_the_checkpoint_is_a_tracker(finished):

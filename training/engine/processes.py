@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -71,8 +72,15 @@ def open_team(device: str = "auto") -> Iterator[Team]:
     if not dist.is_initialized():
         # gloo stands beside nccl: small numbers are summed on the CPU without waiting for the GPU
         dist.init_process_group("cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo")
-        atexit.register(dist.destroy_process_group)
+        atexit.register(_part)
     yield Team(rank, size, chosen)
+    dist.barrier()  # nobody leaves while another still talks to it
+
+
+def _part() -> None:
+    """Ends the process group. What still refers to it goes first, or its threads outlive it and abort."""
+    gc.collect()
+    dist.destroy_process_group()
 
 
 def leads_run() -> bool:
