@@ -6,24 +6,12 @@ import dataclasses
 
 import numpy as np
 import pytest
-from bundles import tiny_bundle
 from worlds import overlap, path_box, square_pair
 
 from edge_rgbt.bundle import TrackerSettings
-from edge_rgbt.engine import open_engine
 from edge_rgbt.errors import UsageError
 from edge_rgbt.tracker import Tracker
 from edge_rgbt.types import Box, FramePair, TrackStatus, Usable, ValidRegion
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory):
-    return tiny_bundle(tmp_path_factory.mktemp("bundle") / "b")
-
-
-@pytest.fixture(scope="module")
-def engine(bundle):
-    return open_engine(bundle, threads=1)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from bundles import matching_graph, tiny_bundle, tiny_manifest
+from bundles import matching_graph, tiny_manifest
 from onnx import helper
 from worlds import FRAME_NS, overlap, path_box, square_pair
 
@@ -18,16 +18,6 @@ from edge_rgbt.imageops import crop_geometry
 from edge_rgbt.tracker import Tracker
 from edge_rgbt.tracker.inputs import RawCrops
 from edge_rgbt.types import Box, Frame, FramePair, Modality, TrackStatus, Usable
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory):
-    return tiny_bundle(tmp_path_factory.mktemp("bundle") / "b")
-
-
-@pytest.fixture(scope="module")
-def engine(bundle):
-    return open_engine(bundle, threads=1)
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 from ckd_networks import tiny_config
+from tiny_runs import make_pairs
+from tpf_runs import render, save_judge
 
 from training.models.ckd import CkdTracker
 from training.synthetic_weights import layout_of, synthetic_state
@@ -21,6 +23,20 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_pairs(tmp_path_factory.mktemp("pairs"))
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory: pytest.TempPathFactory, pairs: Path) -> Path:
+    """Judged, of the built-in experts: 12 samples and 12 held out."""
+    folder = tmp_path_factory.mktemp("pool")
+    status, out = render(folder, pairs, f"judge={save_judge(folder / 'judge.pt')}")
+    assert status == 0
+    return out
 
 
 @pytest.fixture(scope="session")

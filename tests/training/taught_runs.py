@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 from miniatures import write_sequence
+from tiny_runs import DATA_AND_ENGINE
 
 from edge_rgbt import cli
 from training.__main__ import main
 
-COMMON = """
+COMMON = (
+    """
 out = "{out}"
 seed = 1
 save_every = 2
@@ -18,28 +20,11 @@ validate_every = 4
 validation_samples = 4
 boxes_at = "target"
 
-[data]
-pairs = ["{pairs}"]
-held_out = 4
-workers = 0
-
-[optimiser]
-steps = 4
-batch = 4
-learning_rate = 2e-3
-warmup = 2
-
 [rate_factors]
 encoder = 1.0
-
-[engine]
-device = "cpu"
-precision = "float32"
-log_every = 1
-pictures = 0
-tensorboard = false
-page = false
 """
+    + DATA_AND_ENGINE
+)
 
 ENCODER = """
 {depth_and_width}

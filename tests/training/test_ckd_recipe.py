@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from miniatures import write_sequence
-from tiny_runs import assert_equal_states, log_of, losses_of, make_pairs, stop_in_step, write_recipe
+from tiny_runs import assert_equal_states, log_of, losses_of, stop_in_step, write_recipe
 
 from training.__main__ import main
 from training.checkpoints import load_tracker
@@ -25,11 +25,6 @@ from training.recipes.ckd_start import start_model
 from training.recipes.settings import load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="module")
-def pairs(tmp_path_factory) -> Path:
-    return make_pairs(tmp_path_factory.mktemp("pairs"))
 
 
 @pytest.fixture

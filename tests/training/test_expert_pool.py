@@ -10,7 +10,6 @@ import onnx
 import pytest
 import torch
 from onnx import TensorProto, helper
-from tiny_runs import make_pairs
 from tpf_runs import render, save_judge
 
 from edge_rgbt.errors import UsageError
@@ -48,20 +47,6 @@ class Pointing(torch.nn.Module):
     def forward(self, _template: torch.Tensor, search: torch.Tensor) -> HeadOutput:
         size = self.size.expand(len(search), -1, -1, -1)
         return HeadOutput(torch.full_like(size[:, :1], 0.75), size, torch.full_like(size, 0.5))
-
-
-@pytest.fixture(scope="module")
-def pairs(tmp_path_factory) -> Path:
-    return make_pairs(tmp_path_factory.mktemp("pairs"))
-
-
-@pytest.fixture(scope="module")
-def pool(tmp_path_factory, pairs) -> Path:
-    """Judged, of the built-in experts: 12 samples and 12 held out."""
-    folder = tmp_path_factory.mktemp("pool")
-    status, out = render(folder, pairs, f"judge={save_judge(folder / 'judge.pt')}")
-    assert status == 0
-    return out
 
 
 def write_expert(path: Path, operator: str = "Max") -> Path:

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 from miniatures import write_sequence
-from tiny_runs import assert_equal_states, log_of, losses_of, make_pairs, stop_in_step
-from tpf_runs import render, save_judge, with_settings, write_run
+from tiny_runs import assert_equal_states, log_of, losses_of, stop_in_step
+from tpf_runs import with_settings, write_run
 
 from edge_rgbt.cli import main as edge_rgbt
 from training.__main__ import main
@@ -33,19 +33,6 @@ from training.recipes.tpf_start import start_model
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPES = ROOT / "training" / "recipes"
-
-
-@pytest.fixture(scope="module")
-def pairs(tmp_path_factory) -> Path:
-    return make_pairs(tmp_path_factory.mktemp("pairs"))
-
-
-@pytest.fixture(scope="module")
-def pool(tmp_path_factory, pairs) -> Path:
-    folder = tmp_path_factory.mktemp("pool")
-    status, out = render(folder, pairs, f"judge={save_judge(folder / 'judge.pt')}")
-    assert status == 0
-    return out
 
 
 @pytest.fixture

@@ -11,7 +11,30 @@ import cv2
 import numpy as np
 import torch
 
-RECIPE = """
+# What the smallest runs of all recipes have in common.
+DATA_AND_ENGINE = """
+[data]
+pairs = ["{pairs}"]
+held_out = 4
+workers = 0
+
+[optimiser]
+steps = 4
+batch = 4
+learning_rate = 2e-3
+warmup = 2
+
+[engine]
+device = "cpu"
+precision = "float32"
+log_every = 1
+pictures = 0
+tensorboard = false
+page = false
+"""
+
+RECIPE = (
+    """
 out = "{out}"
 seed = 1
 save_every = 2
@@ -32,28 +55,11 @@ search_size = 32
 drop_path = 0.0
 unused_tables = false
 
-[data]
-pairs = ["{pairs}"]
-held_out = 4
-workers = 0
-
-[optimiser]
-steps = 4
-batch = 4
-learning_rate = 2e-3
-warmup = 2
-
 [distillation]
 start = 2
-
-[engine]
-device = "cpu"
-precision = "float32"
-log_every = 1
-pictures = 0
-tensorboard = false
-page = false
 """
+    + DATA_AND_ENGINE
+)
 
 
 def make_pairs(folder: Path) -> Path:

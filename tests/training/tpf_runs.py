@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from tiny_runs import DATA_AND_ENGINE
 
 from training.__main__ import main
 from training.checkpoints import save_checkpoint
@@ -26,7 +27,8 @@ held_out = 4
 workers = 0
 """
 
-RUN = """
+RUN = (
+    """
 out = "{out}"
 seed = 1
 stage = "{stage}"
@@ -55,26 +57,9 @@ merit = "equal"
 decoder_width = 16
 decoder_depth = 1
 decoder_heads = 2
-
-[data]
-pairs = ["{pairs}"]
-held_out = 4
-workers = 0
-
-[optimiser]
-steps = 4
-batch = 4
-learning_rate = 2e-3
-warmup = 2
-
-[engine]
-device = "cpu"
-precision = "float32"
-log_every = 1
-pictures = 0
-tensorboard = false
-page = false
 """
+    + DATA_AND_ENGINE
+)
 
 
 def with_settings(settings: tuple[str, ...]) -> list[str]:

@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from copy import copy
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from edge_rgbt.errors import UsageError
+from training.data.loader import DividedStream
 from training.models.tpf.experts import LUMINANCE
 
 FORMAT = 1
@@ -115,7 +114,7 @@ def read_about(folder: Path) -> dict[str, Any] | None:
     return about
 
 
-class PoolStream(Dataset):
+class PoolStream(DividedStream):
     """Batch k is a pure function of the seed and k, as those of a `BatchStream`.
 
     Arrays: the crops, `template_experts` and `search_experts` `[B, K, S, S]`, `merits` `[B, K]`, `target`.
@@ -147,15 +146,6 @@ class PoolStream(Dataset):
         self.mirror, self.merit = mirror, merit
         self.columns = [pool.experts.index(name) for name in experts or pool.experts]
         self.slots = range(batch_size)
-
-    def share(self, process: int, processes: int) -> PoolStream:
-        """One process's part of every batch. Raises ValueError if the batch cannot be divided evenly."""
-        if self.batch_size % processes:
-            raise ValueError(f"a batch of {self.batch_size} cannot be shared by {processes} processes")
-        own = self.batch_size // processes
-        part = copy(self)
-        part.slots = range(process * own, (process + 1) * own)
-        return part
 
     def __getitem__(self, number: int) -> dict[str, np.ndarray]:
         samples = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import cv2
 import numpy as np
@@ -48,7 +48,32 @@ class Batch:
     dynamic_tir: Tensor | None = None
 
 
-class BatchStream(Dataset):
+S = TypeVar("S", bound="DividedStream")
+
+
+class DividedStream(Dataset):
+    """Batches whose samples several processes divide among themselves.
+
+    batch_size: of the whole. slots: the places in a batch that this process fills.
+    """
+
+    batch_size: int
+    slots: range
+
+    def share(self: S, process: int, processes: int) -> S:
+        """The part of every batch that one of several processes works on; the whole stays the same.
+
+        Raises ValueError if the batch cannot be divided evenly.
+        """
+        if self.batch_size % processes:
+            raise ValueError(f"a batch of {self.batch_size} cannot be shared by {processes} processes")
+        own = self.batch_size // processes
+        part = copy(self)
+        part.slots = range(process * own, (process + 1) * own)
+        return part
+
+
+class BatchStream(DividedStream):
     """Batch k is a pure function of the seed and k, so that a resumed run sees what it would have seen.
 
     rates: of the strong augmentation, which is the default. augmentation: takes its place.
@@ -77,18 +102,6 @@ class BatchStream(Dataset):
         self.dynamic = dynamic
         self.template_dimming = template_dimming
         self.slots = range(batch_size)
-
-    def share(self, process: int, processes: int) -> BatchStream:
-        """The part of every batch that one of several processes works on; the whole stays the same.
-
-        Raises ValueError if the batch cannot be divided evenly.
-        """
-        if self.batch_size % processes:
-            raise ValueError(f"a batch of {self.batch_size} cannot be shared by {processes} processes")
-        own = self.batch_size // processes
-        part = copy(self)
-        part.slots = range(process * own, (process + 1) * own)
-        return part
 
     def __getitem__(self, number: int) -> dict[str, np.ndarray]:
         samples = [self._draw(np.random.default_rng([self.seed, number, slot])) for slot in self.slots]

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import torch
 from torch import Tensor
 
-from training.data.loader import Batch
+from edge_rgbt.errors import UsageError
+from training.data.loader import Batch, DividedStream
+from training.engine.processes import Team
 from training.engine.stepping import Arrays, Stepper
 from training.losses.task import gaussian_heatmaps
 from training.models.ckd import PIXEL_MEAN, PIXEL_STD
 
 Pictures = tuple[Tensor, Tensor]
+
+
+Stream = TypeVar("Stream", bound=DividedStream)
+
+
+def own_share(stream: Stream, team: Team) -> Stream:
+    """The part of every batch that this process works on. Raises UsageError if it cannot be divided."""
+    try:
+        return stream.share(team.rank, team.size)
+    except ValueError as error:
+        raise UsageError(f"optimiser.batch: {error}") from error
 
 
 def network_input(batch: Batch) -> tuple[Pictures, Pictures]:

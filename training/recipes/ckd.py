@@ -19,7 +19,6 @@ import cv2
 import torch
 from torch import Tensor
 
-from edge_rgbt.errors import UsageError
 from training.data.loader import Batch, batch_loader, to_batch
 from training.data.sources import open_sources, training_stream
 from training.engine.keeper import Keeper, Verdict
@@ -37,7 +36,7 @@ from training.models.branches import run_branches
 from training.models.ckd import CkdTracker, CkdTrainingModel, TrainingOutput
 from training.models.elimination import keep_rate
 from training.models.head import HeadOutput, decode_boxes
-from training.recipes.batches import network_input, with_heatmaps
+from training.recipes.batches import network_input, own_share, with_heatmaps
 from training.recipes.ckd_settings import DistillationSettings, Recipe
 from training.recipes.ckd_start import choose_trained, couple, start_model
 from training.recipes.settings import load_settings
@@ -58,10 +57,7 @@ def train(recipe: Recipe, team: Team, resume: bool) -> None:
     cv2.setNumThreads(1)  # pictures are small, and OpenCV's threads do not survive the fork of loader workers
     seed_everything(recipe.seed)  # all processes start from the same weights
     opened = open_sources(recipe.data, crop_sizes(recipe, vit.template_size, vit.search_size))
-    try:
-        stream = training_stream(opened, recipe.data, settings.batch, recipe.seed).share(team.rank, team.size)
-    except ValueError as error:
-        raise UsageError(f"optimiser.batch: {error}") from error
+    stream = own_share(training_stream(opened, recipe.data, settings.batch, recipe.seed), team)
     held_out = validation_batches(opened, recipe, team)
 
     model = start_model(recipe)

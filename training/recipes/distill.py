@@ -15,7 +15,6 @@ from pathlib import Path
 
 import cv2
 
-from edge_rgbt.errors import UsageError
 from training.data.loader import batch_loader
 from training.data.sources import open_sources, training_stream
 from training.engine.keeper import Keeper, Verdict
@@ -29,7 +28,7 @@ from training.engine.watch import require_finite
 from training.models.ckd import CkdConfig, CkdTracker
 from training.models.students import DistillableCkd, DistillableTransCmd
 from training.models.transcmd.student import TransCmdConfig, TransCmdStudent
-from training.recipes.batches import with_heatmaps
+from training.recipes.batches import own_share, with_heatmaps
 from training.recipes.ckd_start import choose_trained
 from training.recipes.distill_settings import Recipe
 from training.recipes.settings import load_settings
@@ -69,10 +68,7 @@ def train(recipe: Recipe, team: Team, resume: bool) -> None:
 
     cut, own = cut_sizes(student.spec, teacher), cut_sizes(student.spec, None)
     opened = open_sources(recipe.data, crop_sizes(recipe, *cut))
-    try:
-        stream = training_stream(opened, recipe.data, settings.batch, recipe.seed).share(team.rank, team.size)
-    except ValueError as error:
-        raise UsageError(f"optimiser.batch: {error}") from error
+    stream = own_share(training_stream(opened, recipe.data, settings.batch, recipe.seed), team)
     # judged by crops of its own size, as it will fly
     judged = opened if cut == own else open_sources(recipe.data, crop_sizes(recipe, *own))
     held_out = validation_batches(judged, recipe, team)

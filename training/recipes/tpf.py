@@ -21,7 +21,6 @@ import cv2
 import torch
 from torch import Tensor
 
-from edge_rgbt.errors import UsageError
 from training.data.expert_pool import HeldOutBatches, PoolStream, expert_pictures, open_pool
 from training.data.loader import Batch, BatchStream, batch_loader, to_batch
 from training.data.sources import open_sources, training_stream
@@ -46,7 +45,7 @@ from training.models.head import decode_boxes
 from training.models.tpf.adapter import FusionAdapter, unweighted_parameters
 from training.models.tpf.auxiliary import TpfTrainingModel, TpfTrainingOutput
 from training.models.tpf.tracker import CropPair, TpfNetwork, TpfOutput, normalise_unit
-from training.recipes.batches import with_heatmaps
+from training.recipes.batches import own_share, with_heatmaps
 from training.recipes.settings import load_settings
 from training.recipes.tpf_settings import AuxiliarySettings, Recipe
 from training.recipes.tpf_start import start_model
@@ -69,10 +68,6 @@ def train(recipe: Recipe, team: Team, resume: bool) -> None:
     cv2.setNumThreads(1)  # pictures are small, and OpenCV's threads do not survive the fork of loader workers
     seed_everything(recipe.seed)  # all processes start from the same weights
     stream, held_out, skipped = (expert_data if fusing else tracking_data)(recipe, team)
-    try:
-        stream = stream.share(team.rank, team.size)
-    except ValueError as error:
-        raise UsageError(f"optimiser.batch: {error}") from error
 
     model = start_model(recipe)
     averaged = TpfNetwork(recipe.model.config())
@@ -118,13 +113,13 @@ def train(recipe: Recipe, team: Team, resume: bool) -> None:
 
 
 def expert_data(recipe: Recipe, team: Team) -> tuple[PoolStream, Iterable[Arrays], Frames]:
-    """Batches of stage one, and this process's share of the held-out ones."""
+    """This process's share of stage one's batches and of the held-out ones."""
     fusion = recipe.fusion
     stream = PoolStream(
         open_pool(fusion.pool), recipe.optimiser.batch, recipe.seed,
         mirror=fusion.mirror, merit=fusion.merit, experts=fusion.experts,
     )  # fmt: skip
-    return stream, HeldOutBatches(stream, VALIDATION_BATCH, team.rank, team.size), list
+    return own_share(stream, team), HeldOutBatches(stream, VALIDATION_BATCH, team.rank, team.size), list
 
 
 def tracking_data(recipe: Recipe, team: Team) -> tuple[BatchStream, Iterable[Arrays], Frames]:
@@ -133,7 +128,7 @@ def tracking_data(recipe: Recipe, team: Team) -> tuple[BatchStream, Iterable[Arr
     opened = open_sources(recipe.data, crop_sizes(recipe, vit.template_size, vit.search_size))
     stream = training_stream(opened, recipe.data, recipe.optimiser.batch, recipe.seed)
     held_out = validation_batches(opened, recipe, team)
-    return stream, held_out, opened.skipped
+    return own_share(stream, team), held_out, opened.skipped
 
 
 def crop_pairs(batch: Batch) -> tuple[CropPair, CropPair | None, CropPair]:

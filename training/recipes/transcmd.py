@@ -22,7 +22,6 @@ import cv2
 import torch
 from torch import Tensor, nn
 
-from edge_rgbt.errors import UsageError
 from training.checkpoints import CheckpointError, load_strictly, read_checkpoint
 from training.data.loader import Batch, batch_loader, to_batch
 from training.data.sources import open_sources, training_stream
@@ -43,7 +42,7 @@ from training.models.transcmd.masked import MaskDecoder, MaskedAutoencoder, draw
 from training.models.transcmd.student import TransCmdStudent
 from training.models.transcmd.teacher import TransCmdTeacher
 from training.models.vit import VitConfig
-from training.recipes.batches import network_input, with_heatmaps
+from training.recipes.batches import network_input, own_share, with_heatmaps
 from training.recipes.settings import load_settings
 from training.recipes.teaching import (
     Lesson,
@@ -95,10 +94,7 @@ def train(recipe: Recipe, team: Team, resume: bool) -> None:
     stage = STAGES[recipe.stage](recipe, team)
     config, vit = stage.network.config.to_dict(), stage.network.config.vit
     opened = open_sources(recipe.data, crop_sizes(recipe, *stage.crops))
-    try:
-        stream = training_stream(opened, recipe.data, settings.batch, recipe.seed).share(team.rank, team.size)
-    except ValueError as error:
-        raise UsageError(f"optimiser.batch: {error}") from error
+    stream = own_share(training_stream(opened, recipe.data, settings.batch, recipe.seed), team)
     if stage.crops == crops_of(vit):
         judged = opened
     else:  # by crops of the network's own size, as it will fly
