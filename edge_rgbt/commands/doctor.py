@@ -39,15 +39,14 @@ def run(args: argparse.Namespace) -> int:
 def _site(config: Path) -> Site:
     """What the service of this configuration needs. Raises UsageError where the file cannot be."""
     plan = read_plan(config)
-    settings, base = plan.settings, plan.base
-    tracking, folder = settings.tracking, settings.recording.folder
+    settings, tracking = plan.settings, plan.settings.tracking
     return configured_site(
         settings.cameras.by_modality(),
-        bundle=None if tracking.bundle is None else base / tracking.bundle,
+        bundle=plan.bundle,
         engine=tracking.engine,
         threads=tracking.threads,
         mavlink_urls=settings.mavlink.url,
-        record_folder=None if folder is None else base / folder,
+        record_folder=plan.record_folder,
         disk_free_mb=settings.limits.disk_free_mb,
     )
 

@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     if args.seconds is not None and not args.seconds > 0:
         raise UsageError(f"--seconds {args.seconds:g}: give more than 0")
     plan = read_plan(args.config)
-    require_startable(plan)
+    bundle = require_startable(plan)
     if args.check:
         print(
             json.dumps({"config": str(args.config), "valid": True})
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
         )
         return 0
     configure_logging()
-    service = Service(plan, args.record)
+    service = Service(plan, bundle, args.record)
     with _ended_by_signals(service):
         report = service.run(args.seconds)
     print(json.dumps(_plain(report)) if args.json else _told(report))

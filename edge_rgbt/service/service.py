@@ -6,7 +6,6 @@ work in threads of their own behind queues that never make it wait.
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import threading
 import time
@@ -29,7 +28,8 @@ from edge_rgbt.health import (
     stages_from_summary,
 )
 from edge_rgbt.picture_faults import PictureWatch
-from edge_rgbt.recording.inputs import LoopInputs
+from edge_rgbt.recording import FlightContext, FlightRecorder
+from edge_rgbt.recording.recorder import recorded_step
 from edge_rgbt.register import Registration
 from edge_rgbt.runtime.loop import StageStatistics, TrackingLoop
 from edge_rgbt.runtime.stages import STAGES, open_loop
@@ -42,7 +42,6 @@ from edge_rgbt.types import ABSENT, Box, FramePair, Modality, TrackState, TrackS
 if TYPE_CHECKING:
     from edge_rgbt.cameras.playback import Playback
     from edge_rgbt.outputs.mavlink import TrackPublisher
-    from edge_rgbt.recording import FlightRecorder
 
 LOG = logging.getLogger(__name__)
 TOLERANCE_MS = 20.0  # without a calibration: a little over half a frame period at 30 Hz
@@ -68,17 +67,15 @@ class ServiceReport:
 class Service:
     """One flight. Made before anything is opened; `run` opens, flies and closes everything."""
 
-    def __init__(self, plan: ServicePlan, record_folder: Path | None = None) -> None:
-        """record_folder: takes the place of the configured one."""
-        self.plan = plan
-        settings = plan.settings
-        configured = settings.recording.folder
-        self._folder = record_folder or (None if configured is None else plan.base / configured)
+    def __init__(self, plan: ServicePlan, bundle: Bundle, record_folder: Path | None = None) -> None:
+        """bundle: the plan's, loaded. record_folder: takes the place of the configured one."""
+        self.plan, self.bundle = plan, bundle
+        self._folder = record_folder or plan.record_folder
         self._stop = threading.Event()
         self._inbox = Inbox()
         self._ages = StageStatistics(WINDOW)
         self._counts: Counter[str] = Counter()
-        self._start_box: Box | None = settings.target.box()
+        self._start_box: Box | None = plan.settings.target.box()
         self._status = TrackStatus.IDLE
         self._fault_told_ns = 0
         self._playback: Playback | None = None  # of simulator cameras, whose mount and target are known
@@ -100,13 +97,12 @@ class Service:
         with ExitStack() as stack:
             watchdog = Watchdog.from_environment()
             stack.callback(watchdog.close)
-            bundle = self._bundle()
             publisher = stack.enter_context(self._publisher())
             tracking = self.plan.settings.tracking
-            loop = open_loop(bundle, tracking.engine, tracking.threads)
+            loop = open_loop(self.bundle, tracking.engine, tracking.threads)
             stack.callback(loop.close)
             loop.statistics = StageStatistics(WINDOW)
-            self.recorder = self._open_recorder(bundle, loop)
+            self.recorder = self._open_recorder(loop)
             if self.recorder is not None:
                 stack.callback(self.recorder.close)
             cameras = CameraThreads(self.plan.settings.cameras, self._inbox)
@@ -117,9 +113,8 @@ class Service:
                 self._health_settings(), lambda: self._numbers(loop, cameras), self._record
             )
             stack.enter_context(monitor)
-            LOG.info(
-                "engine %s, bundle %s %s", loop.engine_info, bundle.manifest.name, bundle.manifest.version
-            )
+            about = self.bundle.manifest
+            LOG.info("engine %s, bundle %s %s", loop.engine_info, about.name, about.version)
             publisher.ready()
             watchdog.ready()
             began_s = time.monotonic()
@@ -141,12 +136,7 @@ class Service:
         while not self._stop.is_set() and not self._inbox.ended:
             if until_s is not None and time.monotonic() >= until_s:
                 break
-            arrivals = self._inbox.take(self._patience_s())
-            began_ns = time.perf_counter_ns()
-            pairs = self._paired(loop, arrivals)
-            if arrivals:
-                loop.statistics.record("pair", time.perf_counter_ns() - began_ns)
-            for pair in pairs:
+            for pair in self._paired(loop, self._inbox.take(self._patience_s())):
                 self._track(loop, publisher, pair)
             watchdog.alive()
 
@@ -158,12 +148,20 @@ class Service:
 
     def _paired(self, loop: TrackingLoop, arrivals: list[Arrival]) -> list[FramePair]:
         pairs: list[FramePair] = []
+        judged_ns = paired_ns = 0
         for arrival in arrivals:
             frame = arrival.frame
             if self.recorder is not None:
                 self.recorder.frame(frame)
+            t0 = time.perf_counter_ns()
             fault = self._watches[frame.modality].judge(frame)
+            t1 = time.perf_counter_ns()
             pairs += self._sync.push(frame, fault, time.monotonic_ns())
+            judged_ns += t1 - t0
+            paired_ns += time.perf_counter_ns() - t1
+        if arrivals:
+            loop.statistics.record("judge", judged_ns)
+            loop.statistics.record("pair", paired_ns)
         return pairs or self._sync.poll(time.monotonic_ns())
 
     def _track(self, loop: TrackingLoop, publisher: TrackPublisher, pair: FramePair) -> None:
@@ -177,23 +175,23 @@ class Service:
             if self.recorder is not None:
                 self.recorder.pair(pair)
             return
-        self._fit_registration(loop, pair)
-        inputs, state, fault = LoopInputs.of(loop), None, ""
-        try:
-            state = loop.step(pair, start)
-        except EdgeRgbtError as error:
-            fault = str(error)
-            self._survive(fault)
         if start is not None:
             self._start_box = None
-        if self.recorder is not None:
-            self.recorder.step(pair, state, inputs, start, fault)
-        if state is None:
+        try:
+            self._fit_registration(loop, pair)
+            state = self._step(loop, pair, start)
+        except EdgeRgbtError as error:
+            self._survive(str(error))
             return
         began_ns = time.perf_counter_ns()
         publisher.publish(state, pair.rgb.width, pair.rgb.height)
         self._note(state, pair)
         loop.statistics.record("output", time.perf_counter_ns() - began_ns)
+
+    def _step(self, loop: TrackingLoop, pair: FramePair, start: Box | None) -> TrackState:
+        if self.recorder is None:
+            return loop.step(pair, start)
+        return recorded_step(loop, self.recorder, pair, start)
 
     def _note(self, state: TrackState, pair: FramePair) -> None:
         self._counts["tracked"] += 1
@@ -236,25 +234,17 @@ class Service:
         truth = self._playback.scenario.truth(flight_ns, Modality.RGB)
         return truth.box if truth.visibility >= MIN_START_VISIBLE else None
 
-    def _bundle(self) -> Bundle:
-        path = self.plan.settings.tracking.bundle
-        return load_bundle(None if path is None else self.plan.base / path)
-
     def _publisher(self) -> TrackPublisher:
         from edge_rgbt.outputs.mavlink import TrackPublisher
 
         link = self.plan.settings.mavlink
         return TrackPublisher(link.url, link.system_id, rate_hz=link.rate_hz)
 
-    def _open_recorder(self, bundle: Bundle, loop: TrackingLoop) -> FlightRecorder | None:
+    def _open_recorder(self, loop: TrackingLoop) -> FlightRecorder | None:
         if self._folder is None:
             return None
-        from edge_rgbt.recording import FlightContext, FlightRecorder, RecorderSettings
-
-        fields = {f.name for f in dataclasses.fields(RecorderSettings)}
-        chosen = {k: v for k, v in vars(self.plan.settings.recording).items() if k in fields}
-        context = FlightContext(bundle, loop.engine_info, self.plan.text, self.plan.calibration_text)
-        return FlightRecorder(self._folder, RecorderSettings(**chosen), context)
+        context = FlightContext(self.bundle, loop.engine_info, self.plan.text, self.plan.calibration_text)
+        return FlightRecorder(self._folder, self.plan.settings.recording, context)
 
     def _health_settings(self) -> HealthSettings:
         budgets = {stage.name: stage.budget_ms for stage in STAGES if stage.budget_ms is not None}
@@ -304,10 +294,9 @@ def _synchroniser(plan: ServicePlan) -> PairSynchroniser:
     return PairSynchroniser(tolerance_ms, offset_ns, None if timing is None else timing.patience_ms, size)
 
 
-def require_startable(plan: ServicePlan) -> None:
-    """What can be known to fail without touching a device. Raises UsageError."""
-    bundle = plan.settings.tracking.bundle
-    load_bundle(None if bundle is None else plan.base / bundle)
+def require_startable(plan: ServicePlan) -> Bundle:
+    """The plan's bundle, once all is checked that can fail without touching a device. Raises UsageError."""
+    bundle = load_bundle(plan.bundle)
     from edge_rgbt.outputs.mavlink.endpoint import parse_endpoint
 
     for url in plan.settings.mavlink.url:
@@ -315,3 +304,4 @@ def require_startable(plan: ServicePlan) -> None:
             parse_endpoint(url)
         except UsageError as error:
             raise UsageError(f"mavlink.url: {error}") from None
+    return bundle

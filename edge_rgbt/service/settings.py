@@ -148,6 +148,18 @@ class ServicePlan:
     text: str
     calibration_text: str
 
+    @property
+    def bundle(self) -> Path | None:
+        """Where the bundle lies; None for the shipped one."""
+        return self._placed(self.settings.tracking.bundle)
+
+    @property
+    def record_folder(self) -> Path | None:
+        return self._placed(self.settings.recording.folder)
+
+    def _placed(self, path: Path | None) -> Path | None:
+        return None if path is None else self.base / path
+
 
 def read_plan(path: Path) -> ServicePlan:
     """Reads the configuration and its calibration; relative paths start at the configuration's folder.
