@@ -26,8 +26,8 @@ CONFINED = {
     ),
     "numba": ("edge_rgbt/adapter/kernels.py",),
     "onnx": ("training/", "calibration/", "deploy/"),
-    "pymavlink": ("edge_rgbt/outputs/mavlink/",),
-    "serial": ("edge_rgbt/outputs/mavlink/",),
+    "pymavlink": ("edge_rgbt/mavlink/",),
+    "serial": ("edge_rgbt/mavlink/",),
     "av": ("edge_rgbt/outputs/video.py",),
     "gi": ("edge_rgbt/cameras/system_gi.py",),
     "mcap": ("edge_rgbt/recording/",),
@@ -35,7 +35,7 @@ CONFINED = {
     "jinja2": ("edge_rgbt/report/",),
 }
 # packages inside edge_rgbt that carry a stage of the loop; they exchange edge_rgbt.types, never each other
-STAGES = ("cameras", "sync", "thermal", "register", "tracker", "outputs")
+STAGES = ("cameras", "sync", "thermal", "register", "tracker", "outputs", "mavlink")
 MAY_USE = {"tracker": {"engine", "imageops", "kernels"}, "cameras": {"sim"}}
 
 

@@ -26,8 +26,8 @@ from edge_rgbt.sync import PairSynchroniser
 from edge_rgbt.types import FramePair, Modality, TrackState, TrackStatus
 
 if TYPE_CHECKING:
+    from edge_rgbt.mavlink import SimulatedVehicle, TrackPublisher
     from edge_rgbt.outputs.log import TrackLog
-    from edge_rgbt.outputs.mavlink import SimulatedVehicle, TrackPublisher
     from edge_rgbt.outputs.video import AnnotatedVideo
     from edge_rgbt.sim import Pose
 
@@ -150,8 +150,8 @@ class _Flight:
 def _open_outputs(options: DemoOptions, stack: ExitStack) -> _Outputs:
     """Opens everything that could refuse, before anything is flown, and loads the libraries of the extras."""
     import edge_rgbt.report  # noqa: F401  a missing library is better heard of now than after the flight
+    from edge_rgbt.mavlink import DEFAULT_URL, SimulatedVehicle, TrackPublisher
     from edge_rgbt.outputs.log import TrackLog
-    from edge_rgbt.outputs.mavlink import DEFAULT_URL, SimulatedVehicle, TrackPublisher
     from edge_rgbt.outputs.video import AnnotatedVideo
 
     url = DEFAULT_URL if options.mavlink is None else options.mavlink
@@ -165,7 +165,7 @@ def _open_outputs(options: DemoOptions, stack: ExitStack) -> _Outputs:
 
 
 def _vehicle_pose(pose: Pose) -> Any:
-    from edge_rgbt.outputs.mavlink import VehiclePose
+    from edge_rgbt.mavlink import VehiclePose
 
     east, north, up = pose.velocity
     return VehiclePose(

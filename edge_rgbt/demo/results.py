@@ -18,7 +18,7 @@ from edge_rgbt.runtime.stages import STEP_STAGES
 from edge_rgbt.sync import SyncCounters
 
 if TYPE_CHECKING:
-    from edge_rgbt.outputs.mavlink import TrackPublisher
+    from edge_rgbt.mavlink import TrackPublisher
 
 VIDEO_NAME, TRACKS_NAME, PAGE_NAME, REPORT_NAME = "flight.mp4", "tracks.jsonl", "index.html", "report.json"
 REPORT_SCHEMA = 1

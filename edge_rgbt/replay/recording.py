@@ -18,7 +18,7 @@ from edge_rgbt.replay.tracking import Observer, Tracking, track_sequence
 from edge_rgbt.types import Box, FramePair, TrackState
 
 if TYPE_CHECKING:
-    from edge_rgbt.outputs.mavlink import TrackPublisher
+    from edge_rgbt.mavlink import TrackPublisher
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ def _outcomes_here(
     with ExitStack() as stack:
         publisher = None
         if options.mavlink is not None:
-            from edge_rgbt.outputs.mavlink import TrackPublisher
+            from edge_rgbt.mavlink import TrackPublisher
 
             publisher = stack.enter_context(TrackPublisher(options.mavlink))
         tracking = open_tracking(options.bundle, options.engine, options.threads)

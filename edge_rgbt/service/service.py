@@ -41,7 +41,7 @@ from edge_rgbt.types import ABSENT, Box, FramePair, Modality, TrackState, TrackS
 
 if TYPE_CHECKING:
     from edge_rgbt.cameras.playback import Playback
-    from edge_rgbt.outputs.mavlink import TrackPublisher
+    from edge_rgbt.mavlink import TrackPublisher
 
 LOG = logging.getLogger(__name__)
 TOLERANCE_MS = 20.0  # without a calibration: a little over half a frame period at 30 Hz
@@ -235,7 +235,7 @@ class Service:
         return truth.box if truth.visibility >= MIN_START_VISIBLE else None
 
     def _publisher(self) -> TrackPublisher:
-        from edge_rgbt.outputs.mavlink import TrackPublisher
+        from edge_rgbt.mavlink import TrackPublisher
 
         link = self.plan.settings.mavlink
         return TrackPublisher(link.url, link.system_id, rate_hz=link.rate_hz)
@@ -297,7 +297,7 @@ def _synchroniser(plan: ServicePlan) -> PairSynchroniser:
 def require_startable(plan: ServicePlan) -> Bundle:
     """The plan's bundle, once all is checked that can fail without touching a device. Raises UsageError."""
     bundle = load_bundle(plan.bundle)
-    from edge_rgbt.outputs.mavlink.endpoint import parse_endpoint
+    from edge_rgbt.mavlink.endpoint import parse_endpoint
 
     for url in plan.settings.mavlink.url:
         try:

@@ -23,8 +23,8 @@ from edge_rgbt.health.checks.cameras import check_cameras
 from edge_rgbt.health.checks.engine import check_engine
 from edge_rgbt.health.checks.gstreamer import check_gstreamer
 from edge_rgbt.health.checks.link import check_link
-from edge_rgbt.outputs.mavlink.identity import Identity
-from edge_rgbt.outputs.mavlink.messages import Encoder, Health, autopilot_heartbeat, camera_heartbeat
+from edge_rgbt.mavlink.identity import Identity
+from edge_rgbt.mavlink.messages import Encoder, Health, autopilot_heartbeat, camera_heartbeat
 from edge_rgbt.types import Frame, Modality
 from tests.cameras.senders import require_elements
 

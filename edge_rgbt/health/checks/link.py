@@ -30,8 +30,8 @@ def check_link(site: Site) -> Iterator[Finding]:
 
 
 def _examine(url: str, patience_s: float) -> Finding:
-    from edge_rgbt.outputs.mavlink.endpoint import parse_endpoint
-    from edge_rgbt.outputs.mavlink.links import make_link
+    from edge_rgbt.mavlink.endpoint import parse_endpoint
+    from edge_rgbt.mavlink.links import make_link
 
     endpoint = parse_endpoint(url)
     link = make_link(endpoint)
@@ -54,8 +54,8 @@ def _examine(url: str, patience_s: float) -> Finding:
 
 def _listen(link, patience_s: float) -> set[tuple[int, bool]]:
     """(system, is it an autopilot) of everybody heard, until the first autopilot or the end of patience."""
-    from edge_rgbt.outputs.mavlink.identity import AUTOPILOT_COMPONENT, AUTOPILOT_INVALID
-    from edge_rgbt.outputs.mavlink.messages import HeartbeatReader
+    from edge_rgbt.mavlink.identity import AUTOPILOT_COMPONENT, AUTOPILOT_INVALID
+    from edge_rgbt.mavlink.messages import HeartbeatReader
 
     reader, heard = HeartbeatReader(), set()
     until_s = time.monotonic() + patience_s

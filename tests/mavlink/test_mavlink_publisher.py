@@ -11,7 +11,7 @@ import pytest
 from pymavlink.dialects.v20 import common as dialect
 
 from edge_rgbt.errors import UsageError
-from edge_rgbt.outputs.mavlink import SimulatedVehicle, TrackPublisher, VehiclePose
+from edge_rgbt.mavlink import SimulatedVehicle, TrackPublisher, VehiclePose
 from edge_rgbt.types import Box, TrackState, TrackStatus
 
 

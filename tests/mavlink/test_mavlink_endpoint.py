@@ -3,7 +3,7 @@
 import pytest
 
 from edge_rgbt.errors import UsageError
-from edge_rgbt.outputs.mavlink.endpoint import Endpoint, parse_endpoint
+from edge_rgbt.mavlink.endpoint import Endpoint, parse_endpoint
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from edge_rgbt.outputs.mavlink.endpoint import Endpoint
-from edge_rgbt.outputs.mavlink.identity import Identity
-from edge_rgbt.outputs.mavlink.links import make_link, open_at_start
-from edge_rgbt.outputs.mavlink.messages import Encoder, HeartbeatReader
+from edge_rgbt.mavlink.endpoint import Endpoint
+from edge_rgbt.mavlink.identity import Identity
+from edge_rgbt.mavlink.links import make_link, open_at_start
+from edge_rgbt.mavlink.messages import Encoder, HeartbeatReader
 
 LOG = logging.getLogger(__name__)
 BACK_OFF_S = (0.5, 1.0, 2.0, 4.0, 5.0)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-from edge_rgbt.outputs.mavlink.identity import AUTOPILOT_COMPONENT, Identity
-from edge_rgbt.outputs.mavlink.messages import VehiclePose, attitude, autopilot_heartbeat, global_position
-from edge_rgbt.outputs.mavlink.publisher import TrackPublisher
+from edge_rgbt.mavlink.identity import AUTOPILOT_COMPONENT, Identity
+from edge_rgbt.mavlink.messages import VehiclePose, attitude, autopilot_heartbeat, global_position
+from edge_rgbt.mavlink.publisher import TrackPublisher
 
 HEARTBEAT_PERIOD_S = 1.0
 

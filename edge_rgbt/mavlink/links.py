@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 from edge_rgbt.errors import EdgeRgbtError, UsageError
-from edge_rgbt.outputs.mavlink.endpoint import Endpoint
+from edge_rgbt.mavlink.endpoint import Endpoint
 
 CONNECT_TIMEOUT_S = 2.0
 PEER_SILENCE_S = 15.0

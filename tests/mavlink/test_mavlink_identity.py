@@ -3,7 +3,7 @@
 import pytest
 
 from edge_rgbt.errors import UsageError
-from edge_rgbt.outputs.mavlink.identity import Identity, SystemIdLearner, camera_identity
+from edge_rgbt.mavlink.identity import Identity, SystemIdLearner, camera_identity
 
 
 @pytest.mark.parametrize(("system", "component"), [(255, 100), (0, 100), (251, 100), (1, 190), (1, 0)])

@@ -1,8 +1,4 @@
-"""MAVLink messages from our own types, and their bytes. Pure functions over pymavlink's version 2 dialect.
-
-The dialect class is used directly: `mavutil` loads the version 1 dialect unless an environment variable was
-set before its import, and that one cannot send messages 259 and up (R-V2-1).
-"""
+"""MAVLink messages from our own types, and their bytes. Pure functions over pymavlink's version 2 dialect."""
 
 from __future__ import annotations
 
@@ -12,16 +8,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from edge_rgbt.errors import EdgeRgbtError
-from edge_rgbt.outputs.mavlink.identity import AUTOPILOT_INVALID, Identity
+from edge_rgbt.mavlink.dialect import common as dialect
+from edge_rgbt.mavlink.identity import AUTOPILOT_INVALID, Identity
 from edge_rgbt.types import Box, TrackState, TrackStatus
-
-try:
-    from pymavlink.dialects.v20 import common as dialect
-except ImportError as missing:  # the extra is optional, the sentence is not
-    raise EdgeRgbtError(
-        "MAVLink output needs pymavlink, which is not installed: pip install 'edge-rgbt[mavlink]'"
-    ) from missing
 
 NAN = float("nan")
 

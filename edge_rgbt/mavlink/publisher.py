@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from edge_rgbt.outputs.mavlink.endpoint import parse_endpoint
-from edge_rgbt.outputs.mavlink.identity import (
+from edge_rgbt.mavlink.endpoint import parse_endpoint
+from edge_rgbt.mavlink.identity import (
     CAMERA_COMPONENT,
     ONBOARD_COMPUTER_COMPONENT,
     Identity,
     SystemIdLearner,
     camera_identity,
 )
-from edge_rgbt.outputs.mavlink.messages import (
+from edge_rgbt.mavlink.messages import (
     Health,
     StatusOptions,
     TargetPhase,
@@ -25,7 +25,7 @@ from edge_rgbt.outputs.mavlink.messages import (
     target_status,
     tracking_image_status,
 )
-from edge_rgbt.outputs.mavlink.sender import EndpointSender, LinkCounters
+from edge_rgbt.mavlink.sender import EndpointSender, LinkCounters
 from edge_rgbt.types import TrackState, TrackStatus, Usable
 
 HEARTBEAT_PERIOD_S = 1.0

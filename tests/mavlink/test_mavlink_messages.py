@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pymavlink.dialects.v20 import common as dialect
 
-from edge_rgbt.outputs.mavlink.identity import Identity
-from edge_rgbt.outputs.mavlink.messages import (
+from edge_rgbt.mavlink.identity import Identity
+from edge_rgbt.mavlink.messages import (
     PHASES,
     Encoder,
     Health,

@@ -1,0 +1,74 @@
+"""The seam between everything that speaks MAVLink: what came in, what goes out, and who takes part.
+
+Components do no input or output of their own. The station hands them what it received, asks them regularly
+what is due, and sends what they answer; so each of them can be tested with exact times.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+from typing import Any, Protocol
+
+
+class Speaker(Enum):
+    """Which of our identities says something (section 1.1 of the interface)."""
+
+    CAMERA = "camera"
+    COMPANION = "companion"
+    BEACON = "beacon"
+
+
+class Priority(IntEnum):
+    """Who goes first when a link is slow (R-EP-6)."""
+
+    ACK = 0
+    HEARTBEAT = 1
+    ONE_SHOT = 2
+    SETPOINT = 3
+    STATUS = 4
+    DIAGNOSTIC = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A valid message. message: of pymavlink's dialect. endpoint: URL of where it came in, where answers go.
+
+    arrival_ns: when its last byte was read, on the monotonic clock. signed: with a right signature.
+    address: the peer's IP address, empty on serial lines.
+    """
+
+    message: Any
+    system: int
+    component: int
+    endpoint: str
+    arrival_ns: int
+    signed: bool = False
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message to send. endpoint: only there; None: everywhere.
+
+    latest_wins: a newer one of the same speaker, kind and endpoint replaces one that still waits; answers
+    and one-shots are kept apart and all sent.
+    """
+
+    message: Any
+    priority: Priority
+    speaker: Speaker = Speaker.CAMERA
+    endpoint: str | None = None
+    latest_wins: bool = False
+
+
+class Component(Protocol):
+    """Something that takes part in the conversation. Called from one thread at a time."""
+
+    def receive(self, received: Received) -> list[Outgoing]:
+        """Takes in one message, whoever it is for, and answers. Never raises, whatever the message holds."""
+        ...
+
+    def due(self, now_ns: int) -> list[Outgoing]:
+        """What is to be sent by now; asked at least every 20 ms. `now_ns` is on the monotonic clock."""
+        ...
