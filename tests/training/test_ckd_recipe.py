@@ -108,7 +108,7 @@ def test_a_run_killed_at_any_moment_ends_where_an_undisturbed_one_does(train, tm
     for setting in settings:
         call += ["--set", setting]
     out = tmp_path / "killed"
-    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}  # as `train` here: sums depend on the number of threads
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}  # as here: sums depend on it
     process = subprocess.Popen(call, cwd=ROOT, env=one_thread, stderr=subprocess.DEVNULL)
     while process.poll() is None and not (out / "step-0000009.pt").exists():
         time.sleep(0.005)
