@@ -345,3 +345,28 @@ class TrackState:
     @property
     def total_ms(self) -> float:
         return sum(t.duration_ns for t in self.timings) / 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class TargetPosition:
+    """Where on earth the target was at a moment; a solution that fails a gate does not become one.
+
+    timestamp_ns: capture time of the picture. latitude_deg, longitude_deg: WGS84. altitude_m: above mean sea
+    level. horizontal_m, vertical_m: one sigma. covariance_ne_m2: of north and east: (nn, ne, ee).
+    range_m: from the camera. velocity_ned_mps: None until the motion filter has settled; speed_sigma_mps and
+    course_rad (from north) with it. confirmed: by this picture; False while the track coasts.
+    """
+
+    track_id: int
+    timestamp_ns: int
+    latitude_deg: float
+    longitude_deg: float
+    altitude_m: float
+    horizontal_m: float
+    vertical_m: float
+    covariance_ne_m2: tuple[float, float, float]
+    range_m: float
+    velocity_ned_mps: tuple[float, float, float] | None = None
+    speed_sigma_mps: float | None = None
+    course_rad: float | None = None
+    confirmed: bool = True
