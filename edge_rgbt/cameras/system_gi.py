@@ -23,6 +23,7 @@ PACKAGES = (
     "python3-gi gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good "
     "gstreamer1.0-plugins-bad gstreamer1.0-libav gir1.2-gst-plugins-base-1.0"
 )
+RTSP_PACKAGE = "gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-ugly"
 _MODULES = ("GLib", "Gst", "GstApp", "GstVideo")
 _LOADING = threading.Lock()  # half an import is no module
 _SYSTEM_FOLDERS = ("/usr/lib/python3/dist-packages",)
@@ -45,6 +46,18 @@ def load_gstreamer() -> GStreamer:
     """
     with _LOADING:
         return _loaded()
+
+
+def load_rtsp_server() -> Any:
+    """The module GstRtspServer. Raises CameraError with the missing package; call `load_gstreamer` first."""
+    with _LOADING:
+        try:
+            import_gi().require_version("GstRtspServer", "1.0")
+            return importlib.import_module("gi.repository.GstRtspServer")
+        except (ValueError, ImportError) as error:
+            raise CameraError(
+                f"GStreamer's RTSP server is not installed ({_line(error)}); apt install {RTSP_PACKAGE}"
+            ) from error
 
 
 def _loaded() -> GStreamer:

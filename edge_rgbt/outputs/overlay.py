@@ -53,14 +53,14 @@ class Overlay:
         canvas = np.empty((self.size[1], self.size[0], 3), np.uint8)
         panes = canvas[: self._pane_h, : self._pane_w], canvas[: self._pane_h, self._pane_w :]
         self._fit(pair.rgb.image, panes[0])
-        self._fit(_thermal_colours(pair.tir.image), panes[1])
+        self._fit(thermal_colours(pair.tir.image), panes[1])
         # Pictures of equal size are taken as aligned where nothing else is known, as the loop does.
         same_size = pair.tir.image.shape == pair.rgb.image.shape[:2]
         boxed = panes if pair.aligned or same_size else panes[:1]
         for pane in boxed:
             self._draw_boxes(pane, state, truth)
         for pane, label in zip(panes, ("RGB", "THERMAL"), strict=True):
-            self._chip(pane, label)
+            draw_chip(pane, label, self._text)
         canvas[: self._pane_h, self._pane_w] = INK
         self._draw_footer(canvas[self._pane_h :], pair, state, truth, time_s)
         return canvas
@@ -79,26 +79,12 @@ class Overlay:
         if truth is not None:
             self._dashed(drawn, truth)
         if state.status is not TrackStatus.IDLE:
-            self._brackets(drawn, state.box, STATUS_COLOURS[state.status])
+            draw_brackets(drawn, self._corners(state.box), STATUS_COLOURS[state.status], self._text)
         pane[:] = drawn
 
     def _corners(self, box: Box) -> tuple[int, int, int, int]:
-        limit = 16000  # beyond it OpenCV's fixed-point coordinates overflow
         values = (box.x, box.y, box.x + box.w, box.y + box.h)
-        x1, y1, x2, y2 = (int(min(max(round(v * self.scale), -limit), limit)) for v in values)
-        return x1, y1, x2, y2
-
-    def _brackets(self, pane: np.ndarray, box: Box, colour: tuple[int, int, int]) -> None:
-        """A thin box with strong corners, over a dark line that keeps it visible on bright ground."""
-        x1, y1, x2, y2 = self._corners(box)
-        stroke = max(round(self._text), 1)
-        cv2.rectangle(pane, (x1, y1), (x2, y2), INK, stroke + 2, cv2.LINE_AA)
-        cv2.rectangle(pane, (x1, y1), (x2, y2), colour, stroke, cv2.LINE_AA)
-        reach = max(min(x2 - x1, y2 - y1) // 4, 3)
-        for x, dx in ((x1, reach), (x2, -reach)):
-            for y, dy in ((y1, reach), (y2, -reach)):
-                corner = np.array([[x + dx, y], [x, y], [x, y + dy]], np.int32)
-                cv2.polylines(pane, [corner], False, colour, stroke + 1, cv2.LINE_AA)
+        return _whole(tuple(v * self.scale for v in values))
 
     def _dashed(self, pane: np.ndarray, box: Box) -> None:
         """White dashes on a dark line, for any ground."""
@@ -112,16 +98,6 @@ class Overlay:
         for y in range(max(y1, 0), min(y2, height), dash + gap):
             for x in (x1, x2):
                 cv2.line(pane, (x, y), (x, min(y + dash, y2)), WHITE, 1)
-
-    def _chip(self, pane: np.ndarray, label: str) -> None:
-        """A label on darkened ground in the pane's upper left corner."""
-        size = 0.42 * self._text
-        (width, height), _ = cv2.getTextSize(label, _FONT, size, 1)
-        pad, margin = round(7 * self._text), round(10 * self._text)
-        patch = pane[margin : margin + height + 2 * pad - 1, margin : margin + width + 2 * pad]
-        dark = cv2.convertScaleAbs(patch, alpha=0.4)
-        cv2.putText(dark, label, (pad, patch.shape[0] - pad), _FONT, size, WHITE, 1, cv2.LINE_AA)
-        patch[:] = dark
 
     def _make_footer(self, height: int) -> np.ndarray:
         footer = np.full((height, self.size[0], 3), INK, np.uint8)
@@ -166,6 +142,49 @@ class Overlay:
         cv2.putText(footer, text, at, _FONT, 0.42 * self._text, colour, 1, cv2.LINE_AA)
 
 
+def draw_brackets(
+    picture: np.ndarray, corners: tuple[float, ...], colour: tuple[int, int, int], scale: float
+) -> None:
+    """A thin box with strong corners, over a dark line that keeps it visible on bright ground.
+
+    picture: contiguous; drawn into. corners: left, top, right, bottom in its pixels. scale: of all strokes,
+    1 for a picture of 640 pixels.
+    """
+    x1, y1, x2, y2 = _whole(corners)
+    stroke = max(round(scale), 1)
+    cv2.rectangle(picture, (x1, y1), (x2, y2), INK, stroke + 2, cv2.LINE_AA)
+    cv2.rectangle(picture, (x1, y1), (x2, y2), colour, stroke, cv2.LINE_AA)
+    reach = max(min(x2 - x1, y2 - y1) // 4, 3)
+    for x, dx in ((x1, reach), (x2, -reach)):
+        for y, dy in ((y1, reach), (y2, -reach)):
+            corner = np.array([[x + dx, y], [x, y], [x, y + dy]], np.int32)
+            cv2.polylines(picture, [corner], False, colour, stroke + 1, cv2.LINE_AA)
+
+
+def draw_chip(
+    picture: np.ndarray,
+    label: str,
+    scale: float,
+    bottom: bool = False,
+    colour: tuple[int, int, int] = WHITE,
+) -> None:
+    """A label on darkened ground in the picture's upper or lower left corner."""
+    size = 0.42 * scale
+    (width, height), _ = cv2.getTextSize(label, _FONT, size, 1)
+    pad, margin = round(7 * scale), round(10 * scale)
+    top = picture.shape[0] - margin - height - 2 * pad + 1 if bottom else margin
+    patch = picture[top : top + height + 2 * pad - 1, margin : margin + width + 2 * pad]
+    dark = cv2.convertScaleAbs(patch, alpha=0.4)
+    cv2.putText(dark, label, (pad, patch.shape[0] - pad), _FONT, size, colour, 1, cv2.LINE_AA)
+    patch[:] = dark
+
+
+def _whole(corners: tuple[float, ...]) -> tuple[int, int, int, int]:
+    limit = 16000  # beyond it OpenCV's fixed-point coordinates overflow
+    x1, y1, x2, y2 = (int(min(max(round(v), -limit), limit)) for v in corners)
+    return x1, y1, x2, y2
+
+
 def overlap(a: Box, b: Box) -> float:
     """Intersection over union of two boxes, 0..1."""
     width = min(a.x + a.w, b.x + b.w) - max(a.x, b.x)
@@ -180,7 +199,7 @@ def ages_ms(state: TrackState, skew_ns: int) -> tuple[float, float]:
     return state.total_ms + max(skew_ns, 0) / 1e6, state.total_ms + max(-skew_ns, 0) / 1e6
 
 
-def _thermal_colours(image: np.ndarray) -> np.ndarray:
+def thermal_colours(image: np.ndarray) -> np.ndarray:
     """Warm is bright: uint8 as it is, raw counts stretched over the picture's own range."""
     if image.dtype != np.uint8:
         low, high = float(image.min()), float(image.max())
