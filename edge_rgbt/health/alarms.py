@@ -159,6 +159,8 @@ def _service_readings(service: ServiceNumbers, s: AlarmSettings) -> Iterator[Rea
         if camera.age_ms is not None:
             text = f"no frame for {camera.age_ms:.0f} ms, limit {s.camera_silent_ms:g} ms"
             yield _over(f"camera-silent:{name}", camera.age_ms, s.camera_silent_ms, s, text, at_once=True)
+    for name, problem in service.problems.items():
+        yield _flag(f"trouble:{name}", bool(problem), problem, at_once=True)
 
 
 class _MachineHistory:

@@ -37,7 +37,7 @@ class QueueNumbers:
 class CameraNumbers:
     """One camera.
 
-    age_ms: since its last frame was captured; before the first one, since it was opened; None before that.
+    age_ms: since its last frame came; before the first one, since it was asked for; None before that.
     counters: whatever else it counts (dropped, restarts, frozen, torn, ...), since the start.
     """
 
@@ -52,6 +52,7 @@ class ServiceNumbers:
 
     frame_age_p50_ms, frame_age_p99_ms: from capture of the newer frame to the track that was sent, over the
     service's window; None before the first track. counters: everything else that is counted, since the start.
+    problems: part of the service -> what does not work there at the moment, empty while it does.
     """
 
     frame_age_p50_ms: float | None = None
@@ -60,6 +61,7 @@ class ServiceNumbers:
     queues: Mapping[str, QueueNumbers] = field(default_factory=dict)
     cameras: Mapping[str, CameraNumbers] = field(default_factory=dict)
     counters: Mapping[str, int] = field(default_factory=dict)
+    problems: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,25 +16,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_rgbt.bundle import Bundle, load_bundle
+from edge_rgbt.cameras.kinds import make_camera
 from edge_rgbt.errors import EdgeRgbtError, UsageError
-from edge_rgbt.health import (
-    AlarmSettings,
-    HealthMonitor,
-    HealthRecord,
-    HealthSettings,
-    QueueNumbers,
-    ServiceNumbers,
-    Watchdog,
-    stages_from_summary,
-)
-from edge_rgbt.picture_faults import PictureWatch
+from edge_rgbt.health import AlarmSettings, HealthMonitor, HealthRecord, HealthSettings, Watchdog
 from edge_rgbt.recording import FlightContext, FlightRecorder
 from edge_rgbt.recording.recorder import recorded_step
 from edge_rgbt.register import Registration
 from edge_rgbt.runtime.loop import StageStatistics, TrackingLoop
 from edge_rgbt.runtime.stages import STAGES, open_loop
-from edge_rgbt.service.cameras import CameraThreads
+from edge_rgbt.service.accounts import WINDOW, Accounts
+from edge_rgbt.service.cameras import CameraThreads, MakeCamera
 from edge_rgbt.service.inbox import Arrival, Inbox
+from edge_rgbt.service.intake import Intake
 from edge_rgbt.service.settings import ServicePlan
 from edge_rgbt.sync import PairSynchroniser
 from edge_rgbt.types import ABSENT, Box, FramePair, Modality, TrackState, TrackStatus, Usable
@@ -48,13 +41,11 @@ TOLERANCE_MS = 20.0  # without a calibration: a little over half a frame period 
 _WAIT_S = 0.05  # the loop never sleeps longer, so that watchdog and status go on without frames
 _FAULT_EVERY_NS = 1_000_000_000
 MIN_START_VISIBLE = 0.6  # an operator draws the first box round a target that he sees
-FRAME_AGE = "frame age"
-WINDOW = 300  # pairs that percentiles look back on: ten seconds at 30 Hz
 
 
 @dataclass(frozen=True)
 class ServiceReport:
-    """What a run came to. pairs: handed to the tracker. tracked: answered."""
+    """What a run came to. pairs: handed to the tracker. tracked: answered. counters: as `Accounts.flat`."""
 
     seconds: float
     pairs: int
@@ -67,20 +58,31 @@ class ServiceReport:
 class Service:
     """One flight. Made before anything is opened; `run` opens, flies and closes everything."""
 
-    def __init__(self, plan: ServicePlan, bundle: Bundle, record_folder: Path | None = None) -> None:
-        """bundle: the plan's, loaded. record_folder: takes the place of the configured one."""
+    def __init__(
+        self,
+        plan: ServicePlan,
+        bundle: Bundle,
+        record_folder: Path | None = None,
+        make: MakeCamera = make_camera,
+    ) -> None:
+        """bundle: the plan's, loaded. record_folder: takes the place of the configured one. make: what makes
+        the cameras of their settings."""
         self.plan, self.bundle = plan, bundle
         self._folder = record_folder or plan.record_folder
+        self._make = make
         self._stop = threading.Event()
         self._inbox = Inbox()
-        self._ages = StageStatistics(WINDOW)
-        self._counts: Counter[str] = Counter()
         self._start_box: Box | None = plan.settings.target.box()
         self._status = TrackStatus.IDLE
+        self._usable = Usable.BOTH
         self._fault_told_ns = 0
+        self._spent_ns: Counter[str] = Counter()  # since the last track, by stage
         self._playback: Playback | None = None  # of simulator cameras, whose mount and target are known
-        self._watches = {modality: PictureWatch(modality) for modality in Modality}
         self._sync = _synchroniser(plan)
+        offsets = {Modality.RGB: 0, Modality.TIR: self._sync.tir_offset_ns}
+        cameras = plan.settings.cameras.by_modality()
+        self._intakes = {m: Intake(m, camera, offsets[m]) for m, camera in cameras.items()}
+        self.accounts = Accounts(self._inbox, self._intakes, self._sync)
         self.recorder: FlightRecorder | None = None
 
     def stop(self) -> None:
@@ -92,8 +94,8 @@ class Service:
         self._start_box = box
 
     def run(self, seconds: float | None = None) -> ServiceReport:
-        """Flies until `stop`, the end of both recordings or `seconds`. Raises UsageError before take-off only
-        for what a configuration can mend; afterwards faults are counted and survived."""
+        """Flies until `stop`, the end of both recordings or `seconds`. Raises EdgeRgbtError before take-off
+        only, for what no waiting mends; afterwards faults are counted and survived."""
         with ExitStack() as stack:
             watchdog = Watchdog.from_environment()
             stack.callback(watchdog.close)
@@ -105,29 +107,34 @@ class Service:
             self.recorder = self._open_recorder(loop)
             if self.recorder is not None:
                 stack.callback(self.recorder.close)
-            cameras = CameraThreads(self.plan.settings.cameras, self._inbox)
+            cameras = CameraThreads(self.plan.settings.cameras, self._inbox, self._make)
             stack.callback(cameras.close)
+            accounts = self.accounts
+            accounts.cameras, accounts.recorder, accounts.link = cameras, self.recorder, publisher
             self._playback = cameras.playback if self.plan.settings.cameras.simulated else None
             cameras.start()
             monitor = HealthMonitor(
-                self._health_settings(), lambda: self._numbers(loop, cameras), self._record
+                self._health_settings(), lambda: accounts.numbers(loop.statistics), self._record
             )
             stack.enter_context(monitor)
             about = self.bundle.manifest
             LOG.info("engine %s, bundle %s %s", loop.engine_info, about.name, about.version)
             publisher.ready()
             watchdog.ready()
+            LOG.info("ready")
             began_s = time.monotonic()
             self._fly(loop, publisher, watchdog, None if seconds is None else began_s + seconds)
             watchdog.stopping()
+            cameras.require_possible()
             flown_s = time.monotonic() - began_s
+        counts = accounts.counts
         return ServiceReport(
             round(flown_s, 3),
-            self._counts["pairs"],
-            self._counts["tracked"],
+            counts["pairs"],
+            counts["tracked"],
             self._status,
             None if self.recorder is None else self.recorder.path,
-            self._counters(),
+            accounts.flat(),
         )
 
     def _fly(
@@ -136,7 +143,7 @@ class Service:
         while not self._stop.is_set() and not self._inbox.ended:
             if until_s is not None and time.monotonic() >= until_s:
                 break
-            for pair in self._paired(loop, self._inbox.take(self._patience_s())):
+            for pair in self._paired(self._inbox.take(self._patience_s())):
                 self._track(loop, publisher, pair)
             watchdog.alive()
 
@@ -146,26 +153,26 @@ class Service:
             return _WAIT_S
         return min(max((deadline_ns - time.monotonic_ns()) / 1e9, 0.0), _WAIT_S)
 
-    def _paired(self, loop: TrackingLoop, arrivals: list[Arrival]) -> list[FramePair]:
+    def _paired(self, arrivals: list[Arrival]) -> list[FramePair]:
         pairs: list[FramePair] = []
-        judged_ns = paired_ns = 0
+        spent = self._spent_ns
         for arrival in arrivals:
-            frame = arrival.frame
-            if self.recorder is not None:
-                self.recorder.frame(frame)
             t0 = time.perf_counter_ns()
-            fault = self._watches[frame.modality].judge(frame)
+            if self.recorder is not None:
+                self.recorder.frame(arrival.frame)
             t1 = time.perf_counter_ns()
-            pairs += self._sync.push(frame, fault, time.monotonic_ns())
-            judged_ns += t1 - t0
-            paired_ns += time.perf_counter_ns() - t1
-        if arrivals:
-            loop.statistics.record("judge", judged_ns)
-            loop.statistics.record("pair", paired_ns)
+            judged = self._intakes[arrival.frame.modality].take(arrival)
+            t2 = time.perf_counter_ns()
+            if judged is not None:
+                pairs += self._sync.push(judged.frame, judged.fault, time.monotonic_ns())
+            spent["record"] += t1 - t0
+            spent["judge"] += t2 - t1
+            spent["pair"] += time.perf_counter_ns() - t2
         return pairs or self._sync.poll(time.monotonic_ns())
 
     def _track(self, loop: TrackingLoop, publisher: TrackPublisher, pair: FramePair) -> None:
-        self._counts["pairs"] += 1
+        self.accounts.counts["pairs"] += 1
+        self._note_usable(pair.usable)
         start, idle = self._start_box, self._status is TrackStatus.IDLE
         if start is None and idle:
             start = self._simulated_target(pair)
@@ -178,38 +185,59 @@ class Service:
         if start is not None:
             self._start_box = None
         try:
-            self._fit_registration(loop, pair)
             state = self._step(loop, pair, start)
         except EdgeRgbtError as error:
             self._survive(str(error))
             return
+        except Exception as error:
+            self._survive(f"{type(error).__name__}: {error}", own_fault=True)
+            return
         began_ns = time.perf_counter_ns()
         publisher.publish(state, pair.rgb.width, pair.rgb.height)
         self._note(state, pair)
-        loop.statistics.record("output", time.perf_counter_ns() - began_ns)
+        self._spent_ns["output"] += time.perf_counter_ns() - began_ns
+        for stage, duration_ns in self._spent_ns.items():
+            loop.statistics.record(stage, duration_ns)
+        self._spent_ns.clear()
 
     def _step(self, loop: TrackingLoop, pair: FramePair, start: Box | None) -> TrackState:
+        self._fit_registration(loop, pair)
         if self.recorder is None:
             return loop.step(pair, start)
-        return recorded_step(loop, self.recorder, pair, start)
+        began_ns = time.perf_counter_ns()
+        state = recorded_step(loop, self.recorder, pair, start)
+        inside_ns = sum(timing.duration_ns for timing in state.timings)
+        self._spent_ns["record"] += time.perf_counter_ns() - began_ns - inside_ns
+        return state
 
     def _note(self, state: TrackState, pair: FramePair) -> None:
-        self._counts["tracked"] += 1
-        self._counts[f"with_{state.usable.value}"] += 1
-        newest_ns = max(pair.rgb.timestamp_ns, pair.tir.timestamp_ns)
-        self._ages.record(FRAME_AGE, max(0, time.monotonic_ns() - newest_ns))
+        counts = self.accounts.counts
+        counts["tracked"] += 1
+        counts[f"with_{state.usable.value}"] += 1
+        self.accounts.add_age(time.monotonic_ns() - max(pair.rgb.timestamp_ns, pair.tir.timestamp_ns))
         if state.status is not self._status:
             LOG.info("target %s, confidence %.2f", state.status.value, state.confidence)
-            if self.recorder is not None:
-                self.recorder.event("status", {"from": self._status.value, "to": state.status.value})
+            self._event("status", {"from": self._status.value, "to": state.status.value})
         self._status = state.status
 
-    def _survive(self, fault: str) -> None:
-        """A step that failed is counted; its reason is logged once a second at most."""
-        self._counts["failed_steps"] += 1
+    def _note_usable(self, usable: Usable) -> None:
+        """Which cameras can be believed is an event of the flight when it changes."""
+        if usable is not self._usable:
+            self.accounts.counts["mode_changes"] += 1
+            self._event("mode", {"from": self._usable.value, "to": usable.value})
+            self._usable = usable
+
+    def _event(self, name: str, what: dict[str, str]) -> None:
+        if self.recorder is not None:
+            self.recorder.event(name, what)
+
+    def _survive(self, fault: str, own_fault: bool = False) -> None:
+        """A step that failed is counted; its reason is logged once a second at most, a mistake of ours with
+        where it happened."""
+        self.accounts.counts["failed_steps"] += 1
         now_ns = time.monotonic_ns()
         if now_ns - self._fault_told_ns >= _FAULT_EVERY_NS:
-            LOG.error("pair not tracked: %s", fault)
+            LOG.error("pair not tracked: %s", fault, exc_info=own_fault)
             self._fault_told_ns = now_ns
 
     def _fit_registration(self, loop: TrackingLoop, pair: FramePair) -> None:
@@ -250,31 +278,6 @@ class Service:
         budgets = {stage.name: stage.budget_ms for stage in STAGES if stage.budget_ms is not None}
         limits = AlarmSettings(stage_budgets_ms=budgets, **asdict(self.plan.settings.limits))
         return HealthSettings(disk_folder=self._folder or Path("/"), alarms=limits)
-
-    def _numbers(self, loop: TrackingLoop, cameras: CameraThreads) -> ServiceNumbers:
-        """Called in the health thread; reads what the frame loop writes, and copies it."""
-        ages = self._ages.summary().get(FRAME_AGE)
-        queues = {}
-        for modality in Modality:
-            waiting, oldest_ms = self._inbox.filling(modality)
-            queues[f"inbox {modality.value}"] = QueueNumbers(
-                waiting, oldest_ms, self._inbox.dropped[modality]
-            )
-        if self.recorder is not None:
-            done = self.recorder.counters
-            dropped = done.dropped_frames + done.dropped_messages
-            queues["recorder"] = QueueNumbers(done.queued, 0.0, dropped)
-        return ServiceNumbers(
-            frame_age_p50_ms=None if ages is None else ages["p50_ms"],
-            frame_age_p99_ms=None if ages is None else ages["p99_ms"],
-            stages=stages_from_summary(loop.statistics.summary()),
-            queues=queues,
-            cameras=cameras.numbers(),
-            counters=self._counters(),
-        )
-
-    def _counters(self) -> dict[str, int]:
-        return {**asdict(self._sync.counters), **dict(self._counts)}
 
     def _record(self, record: HealthRecord) -> None:
         if self.recorder is not None:

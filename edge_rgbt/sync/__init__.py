@@ -4,6 +4,7 @@ Without a partner a frame is handed out alone, in time, and says so: the tracker
 """
 
 from edge_rgbt.sync.books import SyncCounters
+from edge_rgbt.sync.clocks import CameraClock
 from edge_rgbt.sync.pairing import QUEUE_LENGTH, PairSynchroniser
 
-__all__ = ["QUEUE_LENGTH", "PairSynchroniser", "SyncCounters"]
+__all__ = ["QUEUE_LENGTH", "CameraClock", "PairSynchroniser", "SyncCounters"]

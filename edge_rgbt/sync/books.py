@@ -22,6 +22,7 @@ class SyncCounters:
     served before (thermal is slower). single_rgb, single_tir: frames handed out without a partner.
     blind: pairs without any usable picture. dropped_rgb, dropped_tir: not wanted, or pushed out of a full
     queue. late: older than what had been handed out. repeated: same time or number as a frame before.
+    disordered: frames that came behind a newer one of their camera, whatever became of them.
     faulty_rgb, faulty_tir: refused for their picture; frozen: those of them that were frozen.
     missing: gaps in the cameras' own numbering. restarts: clocks that jumped back, or proved to differ.
     """
@@ -36,6 +37,7 @@ class SyncCounters:
     dropped_tir: int = 0
     late: int = 0
     repeated: int = 0
+    disordered: int = 0
     faulty_rgb: int = 0
     faulty_tir: int = 0
     frozen: int = 0

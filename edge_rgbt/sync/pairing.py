@@ -162,6 +162,8 @@ class PairSynchroniser:
             return False
         if in_order:
             self._note_news(stream, frame, fault)
+        else:
+            counters.disordered += 1
         late = stream.floor_ns is not None and time_ns <= stream.floor_ns
         if late or (frame.modality is Modality.RGB and self._behind(time_ns)):
             counters.late += 1
