@@ -36,7 +36,7 @@ class Received:
     """A valid message. message: of pymavlink's dialect. endpoint: URL of where it came in, where answers go.
 
     arrival_ns: when its last byte was read, on the monotonic clock. signed: with a right signature.
-    address: the peer's IP address, empty on serial lines.
+    address: the peer's IP address, local_address: ours as that peer reaches it; both empty on serial lines.
     """
 
     message: Any
@@ -46,6 +46,7 @@ class Received:
     arrival_ns: int
     signed: bool = False
     address: str = ""
+    local_address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
