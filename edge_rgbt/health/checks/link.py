@@ -60,7 +60,8 @@ def _listen(link, patience_s: float) -> set[tuple[int, bool]]:
     reader, heard = HeartbeatReader(), set()
     until_s = time.monotonic() + patience_s
     while time.monotonic() < until_s and not any(is_vehicle for _, is_vehicle in heard):
-        for system, component, autopilot in reader.feed(link.receive()):
+        data = b"".join(chunk for _, chunk in link.receive())
+        for system, component, autopilot in reader.feed(data):
             heard.add((system, component == AUTOPILOT_COMPONENT and autopilot != AUTOPILOT_INVALID))
         time.sleep(_POLL_S)
     return heard
