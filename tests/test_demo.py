@@ -193,7 +193,7 @@ def test_a_simulator_that_dies_is_one_line():
         assert simulator.info.rgb_size == (640, 512)
         frames = simulator.frames()
         next(frames)
-        os.kill(simulator._process.pid, 9)
+        os.kill(simulator.pid, 9)
         with pytest.raises(EdgeRgbtError, match="simulator stopped"):
             for _ in frames:
                 pass

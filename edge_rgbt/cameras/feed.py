@@ -58,6 +58,8 @@ class CameraFeed:
                     yield from self._one_opening()
                     return
                 except CameraError as error:
+                    if self._stop.is_set():
+                        return
                     self._note(error)
                     self.camera.close()
                     self._stop.wait(_PAUSES_S[min(self._failures, len(_PAUSES_S)) - 1])

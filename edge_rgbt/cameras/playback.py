@@ -12,22 +12,33 @@ from edge_rgbt.errors import CameraError, UsageError
 from edge_rgbt.types import Modality
 
 if TYPE_CHECKING:
-    from edge_rgbt.sim import Scenario
+    from edge_rgbt.cameras.flight_process import (
+        FlightInfo,
+        FlightOrder,
+        FlightProcess,
+        MakePoses,
+        TargetTruth,
+    )
 
 _FARTHEST_NS = 60_000_000_000
 _SIZE = (640, 512)
 _SECONDS = 60.0
+_TRUTHS = 64  # frames wait in queues for less than a second
 
 
 class Playback:
     """Created once by the service, with the settings of all its cameras; cameras of any thread ask it."""
 
-    def __init__(self, cameras: Mapping[Modality, CameraSettings]) -> None:
+    def __init__(self, cameras: Mapping[Modality, CameraSettings], vehicle: MakePoses | None = None) -> None:
+        """vehicle: steers the simulated flight (`flight_process`); else its drone follows the target."""
         self._cameras = dict(cameras)
+        self._vehicle = vehicle
         self._lock = threading.Lock()
         self._offset_ns: int | None = None
-        self._scenario: Scenario | None = None
-        self.rendering = threading.Lock()  # one camera at a time looks at the simulated world
+        self._flight: FlightProcess | None = None
+        self._truths: dict[int, TargetTruth] = {}
+        self.info: FlightInfo | None = None  # of the simulated flight, once one of its cameras is open
+        self.closed = False
 
     def offset_ns(self, first_ns: int, name: str) -> int:
         """Monotonic time minus recorded time. The first camera to ask starts the playing.
@@ -47,18 +58,41 @@ class Playback:
             return self._offset_ns
 
     @property
-    def scenario(self) -> Scenario:
-        """The flight that the simulator cameras see; built, which takes seconds, when first asked for.
+    def flight(self) -> FlightProcess:
+        """The flight that the simulator cameras see, in a process that is started when first asked for.
 
-        Raises UsageError if the cameras' settings are of different flights.
+        One that has died is started again, with a new flight. Raises UsageError if the cameras' settings are
+        of different flights, CameraError after `close`.
         """
-        with self._lock:
-            if self._scenario is None:
-                self._scenario = self._take_off()
-            return self._scenario
+        from edge_rgbt.cameras.flight_process import FlightProcess
 
-    def _take_off(self) -> Scenario:
-        from edge_rgbt.sim import make_scenario
+        with self._lock:
+            if self.closed:
+                raise CameraError("the simulated flight is over")
+            if self._flight is None or not self._flight.alive:
+                self._flight = FlightProcess(self._order())
+            return self._flight
+
+    def note_truth(self, sequence: int, truth: TargetTruth) -> None:
+        """Keeps what is true of a simulated RGB frame for a while."""
+        self._truths[sequence] = truth
+        while len(self._truths) > _TRUTHS:
+            self._truths.pop(next(iter(self._truths)))
+
+    def truth(self, sequence: int) -> TargetTruth | None:
+        """What is true of the simulated RGB frame of this number; None if it is long gone."""
+        return self._truths.get(sequence)
+
+    def close(self) -> None:
+        """Ends the simulated flight; its cameras give nothing more. From any thread."""
+        with self._lock:
+            self.closed = True
+            flight, self._flight = self._flight, None
+        if flight is not None:
+            flight.close()
+
+    def _order(self) -> FlightOrder:
+        from edge_rgbt.cameras.flight_process import FlightOrder
 
         simulated = {m: s for m, s in self._cameras.items() if s.kind == "simulator"}
         flights = {(s.seed or 0, s.preset, s.seconds or _SECONDS) for s in simulated.values()}
@@ -68,10 +102,5 @@ class Playback:
             )
         seed, preset, seconds = flights.pop()
         sizes = {m: (s.width_px or _SIZE[0], s.height_px or _SIZE[1]) for m, s in simulated.items()}
-        return make_scenario(
-            seed,
-            preset,
-            seconds,
-            rgb_size=sizes.get(Modality.RGB, _SIZE),
-            tir_size=sizes.get(Modality.TIR, _SIZE),
-        )
+        rgb, tir = sizes.get(Modality.RGB, _SIZE), sizes.get(Modality.TIR, _SIZE)
+        return FlightOrder(seed, preset, seconds, rgb, tir, vehicle=self._vehicle)

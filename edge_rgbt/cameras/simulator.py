@@ -6,9 +6,11 @@ import dataclasses
 import time
 
 from edge_rgbt.cameras.base import Camera
+from edge_rgbt.cameras.flight_process import FlightProcess, OpenCamera, ReadFrame
 from edge_rgbt.cameras.playback import Playback
 from edge_rgbt.cameras.settings import CameraSettings
-from edge_rgbt.cameras.synthetic import SyntheticCamera, TimingFaults
+from edge_rgbt.cameras.synthetic import TimingFaults
+from edge_rgbt.errors import CameraError
 from edge_rgbt.types import Frame, Modality
 
 _RATE_HZ = 30.0
@@ -32,11 +34,10 @@ class SimulatorCamera(Camera):
         self._settings = settings
         self._playback = playback
         self._paced = settings.paced is not False
-        self._camera: SyntheticCamera | None = None
-        self._offset_ns = 0
+        self._flight: FlightProcess | None = None
 
     def open(self) -> None:
-        s, scenario = self._settings, self._playback.scenario
+        s = self._settings
         faults = TimingFaults(
             clock_offset_ns=_ns(s.clock_offset_ms),
             capture_jitter_ns=_ns(s.capture_jitter_ms),
@@ -44,28 +45,37 @@ class SimulatorCamera(Camera):
             drop_rate=s.drop_rate or 0.0,
             freeze_every_s=s.freeze_every_s or 0.0,
         )
-        self._camera = SyntheticCamera(scenario, self.modality, s.rate_hz or _RATE_HZ, faults)
-        self._camera.open()
-        self._offset_ns = self._playback.offset_ns(0, self.name) if self._paced else 0
+        flight = self._playback.flight
+        flight.ask(OpenCamera(self.modality, s.rate_hz or _RATE_HZ, faults))
+        self._flight = flight
+        self._playback.info = flight.info
 
     def read(self) -> Frame | None:
         """The next frame; None once the flight or this camera has ended."""
-        if self._camera is None:
+        if self._flight is None:
             return None
-        if self._paced:
-            self._camera.skip_before(time.monotonic_ns() - self._offset_ns)
-        with self._playback.rendering:
-            frame = self._camera.read()
-        if frame is None or not self._paced:
+        try:
+            found = self._flight.ask(ReadFrame(self.modality, live=self._paced))
+        except CameraError:
+            if self._playback.closed:
+                return None
+            raise
+        if found is None:
+            return None
+        frame = found.frame
+        if found.truth is not None:
+            self._playback.note_truth(frame.sequence, found.truth)
+        if not self._paced:
             return frame
         # Rendered ahead, so that it is there at the moment at which it is taken.
-        wait_ns = self._camera.capture_ns(frame.sequence) + self._offset_ns - time.monotonic_ns()
+        began_ns = self._flight.info.began_ns
+        wait_ns = found.capture_ns + began_ns - time.monotonic_ns()
         if wait_ns > 0:
             time.sleep(wait_ns / 1e9)
-        return dataclasses.replace(frame, timestamp_ns=frame.timestamp_ns + self._offset_ns, source=self.name)
+        return dataclasses.replace(frame, timestamp_ns=frame.timestamp_ns + began_ns, source=self.name)
 
     def close(self) -> None:
-        self._camera = None
+        self._flight = None
 
 
 def _ns(milliseconds: float | None) -> int:

@@ -60,6 +60,7 @@ class CameraThreads:
     def close(self) -> None:
         """Ends both; a driver that hangs is left behind after a while."""
         self._stop.set()
+        self.playback.close()
         for thread in self._threads:
             thread.join(_JOIN_S)
 

@@ -249,8 +249,8 @@ class Service:
         if rig is not None:
             range_m = self.plan.settings.pairing.range_m
             loop.registration = rig.for_sizes(rgb, tir).registration(range_m)
-        elif self._playback is not None:
-            loop.registration = Registration(self._playback.scenario.nominal_registration(), rgb)
+        elif self._playback is not None and self._playback.info is not None:
+            loop.registration = Registration(self._playback.info.registration, rgb)
         else:
             loop.registration = Registration.stretch(tir, rgb)
 
@@ -258,9 +258,8 @@ class Service:
         """Where the simulator's target is in this pair, once enough of it is in view."""
         if self._playback is None or not self.plan.settings.target.simulated:
             return None
-        flight_ns = pair.rgb.timestamp_ns - self._playback.offset_ns(0, "target")
-        truth = self._playback.scenario.truth(flight_ns, Modality.RGB)
-        return truth.box if truth.visibility >= MIN_START_VISIBLE else None
+        truth = self._playback.truth(pair.rgb.sequence)
+        return truth.box if truth is not None and truth.visible >= MIN_START_VISIBLE else None
 
     def _publisher(self) -> TrackPublisher:
         from edge_rgbt.mavlink import TrackPublisher

@@ -2,7 +2,7 @@
 
 from edge_rgbt.sim.conditions import PRESETS, Conditions
 from edge_rgbt.sim.drone import Pose
-from edge_rgbt.sim.scenario import Scenario, World, make_scenario
+from edge_rgbt.sim.scenario import PoseSource, Scenario, World, make_scenario
 from edge_rgbt.sim.truth import Truth
 
-__all__ = ["PRESETS", "Conditions", "Pose", "Scenario", "Truth", "World", "make_scenario"]
+__all__ = ["PRESETS", "Conditions", "Pose", "PoseSource", "Scenario", "Truth", "World", "make_scenario"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
@@ -60,6 +61,12 @@ class Rig:
         return small_rotation(*self.mount_rad)
 
 
+class PoseSource(Protocol):
+    """Where a vehicle and its gimbal are at a time of the flight, in nanoseconds."""
+
+    def pose(self, t_ns: int) -> Pose: ...
+
+
 def make_world(seed: int, preset: str | None, seconds: float, target_kind: str | None = None) -> World:
     """Builds the world of a seed. Raises UsageError for an unknown preset or kind."""
     if target_kind is not None and target_kind not in KINDS:
@@ -91,6 +98,7 @@ class Scenario:
         self.conditions = world.conditions
         self._held: dict[Modality, tuple[tuple[int, bytes, bytes], list[Item]]] = {}
         self.drone = self._take_off(plan)
+        self._poses: PoseSource = self.drone
         self._rgb = RgbRenderer(world.scene, world.ground_rgb, world.trees, rig.rgb, world.seed)
         self._tir = TirRenderer(world.scene, world.ground_heat, world.trees, rig.tir, world.seed)
 
@@ -103,8 +111,8 @@ class Scenario:
         seen: list[tuple[float, Drone]] = []
         for turn in range(0, 360, 40):
             turned = replace(plan, bearing_deg=plan.bearing_deg + turn)
-            self.drone = Drone(turned, self.seed, start, measure)
-            seen.append((self.truth(0, Modality.RGB).visibility, self.drone))
+            drone = self._poses = Drone(turned, self.seed, start, measure)
+            seen.append((self.truth(0, Modality.RGB).visibility, drone))
             if seen[-1][0] > 0.9:
                 break
         return max(seen, key=lambda pair: pair[0])[1]
@@ -115,7 +123,11 @@ class Scenario:
 
     def pose(self, t_ns: int) -> Pose:
         """Vehicle position (metres, and latitude, longitude, altitude) and attitude, and the camera's."""
-        return self.drone.pose(t_ns)
+        return self._poses.pose(t_ns)
+
+    def fly_by(self, poses: PoseSource) -> None:
+        """From now on the cameras are where these poses say, and the drone of the flight flies unseen."""
+        self._poses = poses
 
     def observe(self, box_xywh: Box | tuple[float, float, float, float] | None, t_ns: int) -> None:
         """Closed loop: tells the drone where the tracker saw the target in the RGB image taken at `t_ns`.
@@ -135,7 +147,7 @@ class Scenario:
 
     def view(self, t_ns: int, modality: Modality) -> View:
         """Position, attitude and intrinsics of one camera at a time."""
-        pose = self.drone.pose(t_ns)
+        pose = self.pose(t_ns)
         turn = rotation(pose.camera_yaw_deg, pose.camera_pitch_deg, pose.camera_roll_deg)
         position = np.array(pose.position)
         if modality is Modality.RGB:
