@@ -56,12 +56,15 @@ class PictureWatch:
 
     def _fault(self, frame: Frame) -> PictureFault | None:
         plane = _brightness(frame)
+        self._seams.take(
+            plane
+        )  # first: it reads every row, which the rest then finds in the processor's cache
         step = max(1, math.isqrt(plane.size // _SAMPLES))
         grid = np.ascontiguousarray(plane[::step, ::step])
         last, still = self._last, self._still
         self._last, self._still, changed = grid, None, None
         if last is not None and last.shape == grid.shape and last.dtype == grid.dtype:
-            changed = (grid != last).mean(axis=1)
+            changed = _row_means((grid != last).view(np.uint8))
             self._still = same = changed == 0
             if same.all():
                 return self._repeated(frame)
@@ -130,13 +133,22 @@ def _is_noise(grid: np.ndarray) -> bool:
     rows, columns = grid.shape[0] // _BLOCK, grid.shape[1] // _BLOCK
     if rows < 4 or columns < 4:
         return False
-    pixels = grid[: rows * _BLOCK, : columns * _BLOCK].astype(np.float32)
+    pixels = grid[: rows * _BLOCK, : columns * _BLOCK]
     mean, deviation = (float(v[0, 0]) for v in cv2.meanStdDev(pixels))
     if deviation == 0.0:
         return False
     # Deviations of the block means in units of what white noise gives them.
-    units = (cv2.resize(pixels, (columns, rows), interpolation=cv2.INTER_AREA) - mean) * (_BLOCK / deviation)
-    return float(np.square(units).mean()) < _NOISE_RATIO and float(np.abs(units).max()) < _NOISE_PEAK
+    blocks = cv2.resize(pixels.astype(np.float32), (columns, rows), interpolation=cv2.INTER_AREA)
+    units = (blocks - mean) * (_BLOCK / deviation)
+    return (
+        cv2.norm(units, cv2.NORM_L2SQR) < _NOISE_RATIO * units.size
+        and cv2.norm(units, cv2.NORM_INF) < _NOISE_PEAK
+    )
+
+
+def _row_means(values: np.ndarray) -> np.ndarray:
+    """float32 `[H]` of `[H, W]`; five times as fast as numpy's."""
+    return cv2.reduce(values, 1, cv2.REDUCE_AVG, dtype=cv2.CV_32F)[:, 0]
 
 
 _LEAST_PART = 0.08  # of the rows; a smaller part may be text that is drawn over the picture
@@ -165,7 +177,6 @@ def _half_repeated(grid: np.ndarray, changed: np.ndarray, still: np.ndarray) -> 
 
 
 _SEAM_COLUMNS = 80
-_SEAM_AROUND = np.array([[1], [1], [1], [0], [1], [1], [1]], np.uint8)  # the steps that one is compared with
 _SEAM_STEP = 2.2  # how much more two rows differ at a seam than their neighbours do
 _SEAM_MATCH = 1.4  # times the usual difference of two rows is left once the shift is undone
 _LARGEST_SHIFT = 40
@@ -183,17 +194,21 @@ class _SeamFinder:
         # Kept from picture to picture: taking and returning pages takes longer than the arithmetic on them.
         self._thin = self._gaps = np.empty((0, 0), np.uint8)
 
-    def found(self, plane: np.ndarray) -> bool:
-        height, width = plane.shape
-        if height < 16 or width < 4 * _LARGEST_SHIFT:
-            return False
-        thin = plane[:, :: max(1, width // _SEAM_COLUMNS)]
+    def take(self, plane: np.ndarray) -> None:
+        """Keeps a few columns of the next picture."""
+        thin = plane[:, :: max(1, plane.shape[1] // _SEAM_COLUMNS)]
         if self._thin.shape != thin.shape or self._thin.dtype != thin.dtype:
             self._thin, self._gaps = np.empty(thin.shape, thin.dtype), np.empty(thin[1:].shape, thin.dtype)
         np.copyto(self._thin, thin)
+
+    def found(self, plane: np.ndarray) -> bool:
+        """True if the picture that was taken last, whole in `plane`, has such a line."""
+        height, width = plane.shape
+        if height < 16 or width < 4 * _LARGEST_SHIFT:
+            return False
         cv2.absdiff(self._thin[1:], self._thin[:-1], dst=self._gaps)
-        steps = cv2.reduce(self._gaps, 1, cv2.REDUCE_AVG, dtype=cv2.CV_32F)
-        ratio = steps[4:-4, 0] / np.maximum(cv2.dilate(steps, _SEAM_AROUND)[4:-4, 0], 1e-3)
+        steps = _row_means(self._gaps)
+        ratio = steps[4:-4] / np.maximum(_largest_around(steps)[1:-1], 1e-3)
         row = int(ratio.argmax())
         return bool(ratio[row] > _SEAM_STEP and self._shifted(plane, row + 4))
 
@@ -214,3 +229,9 @@ class _SeamFinder:
             if mended and by_shift[reach] >= _SEAM_STEP * by_shift[best] and abs(best - reach) >= 2:
                 found.append(best)
         return len(found) >= _SEGMENTS - 1 and max(found) - min(found) <= 2
+
+
+def _largest_around(steps: np.ndarray) -> np.ndarray:
+    """`[n - 6]`: the largest of the three values before and the three after each, itself left out."""
+    three = np.maximum(np.maximum(steps[:-2], steps[1:-1]), steps[2:])  # beginning at each
+    return np.maximum(three[:-4], three[4:])
