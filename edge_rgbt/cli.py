@@ -24,6 +24,7 @@ COMMANDS = {
     "bench": "edge_rgbt.commands.bench",
     "run": "edge_rgbt.commands.run",
     "doctor": "edge_rgbt.commands.doctor",
+    "gcs": "edge_rgbt.commands.gcs",
 }
 
 
