@@ -71,12 +71,17 @@ class LinkCounters:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """A frame that may be heard and its message, None if we do not know it; peer: who sent it."""
+    """A frame that may be heard and its message, None if we do not know it; peer: who sent it.
+
+    signed: rightly. local_address: ours as the peer reaches it.
+    """
 
     frame: Frame
     message: Any
     peer: Peer
     arrival_ns: int
+    signed: bool = False
+    local_address: str = ""
 
     @property
     def address(self) -> str:
@@ -186,13 +191,18 @@ class Connection:
         self._outbox.put(parcel)
         self._wake()
 
-    def close(self, timeout_s: float = 1.0) -> None:
-        """Sends what waits if the link takes it in time, then closes. May be called twice."""
+    def finish(self, timeout_s: float) -> None:
+        """Begins to close: what waits is sent if the link takes it in time. Does not wait for it."""
         self._close_by_ns = time.monotonic_ns() + round(timeout_s * 1e9)
         self._wake()
+
+    def close(self, timeout_s: float = 1.0) -> None:
+        """Finishes and waits for it. May be called twice."""
+        if self._close_by_ns is None:
+            self.finish(timeout_s)
         if self._thread.is_alive():
             self._thread.join(timeout_s + 0.5)  # resolving a host's name can hold it; the thread is a daemon
-        elif self._state is not LinkState.CLOSED or self._open:
+        elif self._open:
             self._link.close()
 
     def _wake(self) -> None:
@@ -275,7 +285,8 @@ class Connection:
             self._ears.link(self, True)
         if self._ears.tap is not None and frame.message_id != _SETUP_SIGNING:
             self._ears.tap(self, False, frame.data, now_ns)
-        self._ears.heard(self, Heard(frame, message, peer, now_ns))
+        signed = frame.signed and self.signer is not None
+        self._ears.heard(self, Heard(frame, message, peer, now_ns, signed, self._link.local_address(peer)))
 
     def _speak(self) -> None:
         for _ in range(_PARCELS_AT_ONCE):
