@@ -119,7 +119,7 @@ class Frame:
     timestamp_ns: monotonic time of capture (middle of the exposure), on the clock named by the source.
     sequence: the camera's own frame counter; a gap means dropped frames.
     time_uncertainty_ns: how far timestamp_ns may lie from the middle of the exposure; 0 for exact times.
-    held: the camera itself says that the picture is not live, as behind a closed shutter.
+    held: the camera itself says that the picture is not live (`cameras.telemetry`: its shutter is closed).
     """
 
     image: np.ndarray

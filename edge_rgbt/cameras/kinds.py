@@ -7,6 +7,7 @@ import importlib
 from edge_rgbt.cameras.base import Camera
 from edge_rgbt.cameras.playback import Playback
 from edge_rgbt.cameras.settings import CameraSettings
+from edge_rgbt.cameras.telemetry import CameraWithTelemetry, camera_settings
 from edge_rgbt.errors import UsageError
 from edge_rgbt.types import Modality, PixelFormat
 
@@ -30,7 +31,11 @@ def make_camera(settings: CameraSettings, modality: Modality, playback: Playback
             f"camera {settings.name or modality.value}: pixel_format GRAY16 is for thermal cameras"
         )
     module = importlib.import_module(KINDS[settings.kind])
-    return module.make(settings, modality, playback or Playback({modality: settings}))
+    playback = playback or Playback({modality: settings})
+    if settings.telemetry is None:
+        return module.make(settings, modality, playback)
+    camera = module.make(camera_settings(settings), modality, playback)
+    return CameraWithTelemetry(camera, settings)
 
 
 def open_camera(settings: CameraSettings, modality: Modality, playback: Playback | None = None) -> Camera:

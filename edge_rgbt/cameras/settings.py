@@ -13,8 +13,8 @@ _PROMISE = ("pixel_format", "width_px", "height_px", "rate_hz")
 _FAULTS = ("clock_offset_ms", "capture_jitter_ms", "stamp_jitter_ms", "drop_rate", "freeze_every_s")
 # kind -> keys that it must have, keys that it may have; `kind` and `name` go with every one
 KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "gstreamer": (("pipeline", *_PROMISE), _TIMES),
-    "v4l2": (("device", *_PROMISE), _TIMES),
+    "gstreamer": (("pipeline", *_PROMISE), (*_TIMES, "telemetry")),
+    "v4l2": (("device", *_PROMISE), (*_TIMES, "telemetry")),
     "files": (("path",), ("timestamps", "rate_hz", "paced")),
     "simulator": ((), ("width_px", "height_px", "rate_hz", "seed", "preset", "seconds", "paced", *_FAULTS)),
 }
@@ -36,8 +36,11 @@ _LIMITS: dict[str, tuple[float, float]] = {
 _CHOICES: dict[str, tuple[str, ...]] = {
     "pixel_format": tuple(f.value for f in PixelFormat),
     "time_source": tuple(s.value for s in TimeSource if s is not TimeSource.RECORDED),
+    "telemetry": ("lepton",),
     "preset": ("day", "dusk", "night", "rain", "crossover"),
 }
+# (telemetry, width, height of the picture) -> rows of telemetry below it
+TELEMETRY_ROWS = {("lepton", 80, 60): 3, ("lepton", 160, 120): 2}
 _PRESENT = {"pipeline", "device", "path"}
 _NETWORK_MS = 100.0  # encoder, network and decoder take so long, or not
 # The middle of an exposure lies within half a frame period of its start, and, with the time to read it out,
@@ -59,6 +62,8 @@ class CameraSettings:
     capture_offset_ms: added to every time; middle of the exposure minus the camera's own stamp.
     time_source: who takes the times, where the integrator knows better than the driver tells.
     time_uncertainty_ms: else half a frame period for sensor times, one for the driver's, 100 ms for arrival.
+    telemetry: "lepton" if a Lepton's pictures end in rows of telemetry (footer), which say when its shutter
+    is closed; height_px does not count them.
     timestamps: file of capture times; else `timestamps.txt` in the folder, if there is one.
     paced: play back at the recorded speed and on this computer's clock, else as fast as asked.
     seed, preset, seconds: the simulated flight. The rest are its camera's faults, see `TimingFaults`.
@@ -78,6 +83,7 @@ class CameraSettings:
     capture_offset_ms: float | None = None
     time_source: str | None = None
     time_uncertainty_ms: float | None = None
+    telemetry: str | None = None
     timestamps: str | None = None
     paced: bool | None = None
     seed: int | None = None
@@ -109,7 +115,19 @@ class CameraSettings:
             found.append(f"width_px = {self.width_px} is odd, which NV12 cannot be")
         if not found and self.pixel_format == PixelFormat.NV12 and (self.height_px or 0) % 2:
             found.append(f"height_px = {self.height_px} is odd, which NV12 cannot be")
+        if not found and self.telemetry is not None:
+            found += self._telemetry_faults()
         return found
+
+    def _telemetry_faults(self) -> list[str]:
+        size = (self.width_px, self.height_px)
+        sizes = [(w, h) for telemetry, w, h in TELEMETRY_ROWS if telemetry == self.telemetry]
+        if size not in sizes:
+            known = " or ".join(f"{w}x{h}" for w, h in sizes)
+            return [f"telemetry = {self.telemetry!r} goes with pictures of {known}, not {size[0]}x{size[1]}"]
+        if self.pixel_format != PixelFormat.GRAY16:
+            return [f"telemetry = {self.telemetry!r} needs pixel_format GRAY16, not {self.pixel_format}"]
+        return []
 
     def _value_fault(self, key: str) -> str:
         value = getattr(self, key)
