@@ -55,6 +55,11 @@ _STATUS_FLAGS = {
 }
 
 
+def status_flags(phase: TargetPhase) -> int:
+    """CAMERA_TRACKING_STATUS_FLAGS of a phase."""
+    return _STATUS_FLAGS[phase]
+
+
 @dataclass(frozen=True, slots=True)
 class StatusOptions:
     """How the target is reported.
