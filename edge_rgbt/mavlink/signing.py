@@ -33,7 +33,7 @@ STORE_EVERY_S = 15.0
 # What is stored is ahead of what was used, for a power cut comes before the next storing; but not by so much
 # that after it those with the right time seem too old to us.
 _AHEAD = 20 * UNITS_PER_S
-_FRAMES_AHEAD = 100_000
+_FRAMES_AHEAD = 20_000
 _MAX_TIMESTAMP = (1 << 48) - 1
 _MAX_STREAMS = 1024
 _RADIO_STATUS = 109
