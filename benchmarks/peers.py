@@ -3,12 +3,13 @@
     python benchmarks/peers.py --data ../shared/data [--bundle B] [--json]
 
 Tracks the sequences below DATA/sequences with the bundle, also with either camera's pictures replaced by grey
-from the first frame on, and with NanoTrack (OpenCV's TrackerNano, networks from DATA/peers/nanotrack_v2) once
-on the RGB and once on the thermal pictures. PR is the share of annotated frames with a centre error up to
-20 px, SR the mean share over 21 overlap thresholds. They are given twice: against the better of the two
-modalities' boxes in each frame, as RGB-T benchmarks do, and against the boxes of the modality that the
-tracker was started on (thermal for thermal, visible for all others). Milliseconds are the median per frame
-from decoded picture to box, on this machine.
+from the first frame on (the tracker knows that the camera is gone, or, "untold", takes the grey for what it
+sees), and with NanoTrack (OpenCV's TrackerNano, networks from DATA/peers/nanotrack_v2) once on the RGB and once
+on the thermal pictures. PR is the share of annotated frames with a centre error up to 20 px, SR the mean share
+over 21 overlap thresholds. They are given twice: against the better of the two modalities' boxes in each frame,
+as RGB-T benchmarks do, and against the boxes of the modality that the tracker was started on (thermal for
+thermal, visible for all others). Milliseconds are the median per frame from decoded picture to box, on this
+machine.
 """
 
 from __future__ import annotations
@@ -40,13 +41,40 @@ from edge_rgbt.metrics import Truth, rule_set  # noqa: E402
 from edge_rgbt.replay.layouts import Sequence, find_recordings  # noqa: E402
 from edge_rgbt.replay.sources import decode_ahead  # noqa: E402
 from edge_rgbt.replay.tracking import Tracking, open_tracking  # noqa: E402
-from edge_rgbt.types import Box, FramePair, Modality  # noqa: E402
+from edge_rgbt.types import Box, FramePair, Modality, Usable  # noqa: E402
 
 RULES = rule_set("vtuav")  # 20 px, 21 thresholds, annotated frames only: fits every one of the sequences
-SEEN = {None: "RGB-T", Modality.TIR: "thermal removed", Modality.RGB: "RGB removed"}
 GREY = 128
 PEER = "NanoTrack V2"
 NETWORKS = {"backbone": "backbone.onnx", "neckhead": "head.onnx"}
+
+
+@dataclass(frozen=True)
+class Removal:
+    """Which camera is gone, if any, and whether the tracker knows."""
+
+    name: str
+    camera: Modality | None = None
+    told: bool = False
+
+    def pair(self, pair: FramePair) -> FramePair:
+        """The pair with that camera's picture replaced by even grey."""
+        if self.camera is None:
+            return pair
+        frame = pair.frame(self.camera)
+        grey = dataclasses.replace(frame, image=np.full_like(frame.image, GREY))
+        usable = Usable.of(self.camera is Modality.TIR, self.camera is Modality.RGB)
+        changes: dict[str, Any] = {self.camera.value: grey, "usable": usable if self.told else pair.usable}
+        return dataclasses.replace(pair, **changes)
+
+
+REMOVALS = (
+    Removal("RGB-T"),
+    Removal("thermal removed", Modality.TIR, told=True),
+    Removal("thermal removed, untold", Modality.TIR),
+    Removal("RGB removed", Modality.RGB, told=True),
+    Removal("RGB removed, untold", Modality.RGB),
+)
 
 
 @dataclass(frozen=True)
@@ -100,12 +128,12 @@ def rows_of(sequence: Sequence, networks: Path, args: argparse.Namespace) -> Ite
     truth = sequence.truth
     if truth is None or truth.infrared is None:
         raise EdgeRgbtError(f"{sequence.name}: has no annotated boxes of both modalities to score against")
-    for blanked in () if args.no_bundle else (None, Modality.TIR, Modality.RGB):
+    for removal in () if args.no_bundle else REMOVALS:
         tracking = open_tracking(args.bundle, threads=args.threads)
-        pairs = (without(blanked, pair) for pair in decode_ahead(sequence.open()))
+        pairs = (removal.pair(pair) for pair in decode_ahead(sequence.open()))
         boxes, frame_ms = drive(pairs, truth.visible[0], partial(step_of, tracking))
         tracking.close()
-        name = f"{tracking.bundle.manifest.name}, {SEEN[blanked]}"
+        name = f"{tracking.bundle.manifest.name}, {removal.name}"
         yield score(sequence.name, name, truth, truth.visible, boxes, frame_ms)
     for modality, files, own in (
         ("RGB", sequence.rgb, truth.visible),
@@ -114,17 +142,6 @@ def rows_of(sequence: Sequence, networks: Path, args: argparse.Namespace) -> Ite
         pictures = (cv2.imread(str(path), cv2.IMREAD_COLOR) for path in files)
         boxes, frame_ms = drive(pictures, own[0], nanotrack(networks))
         yield score(sequence.name, f"{PEER}, {modality}", truth, own, boxes, frame_ms)
-
-
-def without(blanked: Modality | None, pair: FramePair) -> FramePair:
-    """The pair with one camera's picture replaced by even grey, from the first frame on."""
-    if blanked is None:
-        return pair
-    name = blanked.value
-    frame = getattr(pair, name)
-    return dataclasses.replace(
-        pair, **{name: dataclasses.replace(frame, image=np.full_like(frame.image, GREY))}
-    )
 
 
 def step_of(tracking: Tracking, pair: FramePair, box: Box | None) -> Box:
