@@ -2,14 +2,14 @@
 
     python benchmarks/peers.py --data ../shared/data [--bundle B] [--json]
 
-Tracks the sequences below DATA/sequences with the bundle, also with either camera's pictures replaced by grey
-from the first frame on (the tracker knows that the camera is gone, or, "untold", takes the grey for what it
-sees), and with NanoTrack (OpenCV's TrackerNano, networks from DATA/peers/nanotrack_v2) once on the RGB and once
-on the thermal pictures. PR is the share of annotated frames with a centre error up to 20 px, SR the mean share
-over 21 overlap thresholds. They are given twice: against the better of the two modalities' boxes in each frame,
-as RGB-T benchmarks do, and against the boxes of the modality that the tracker was started on (thermal for
-thermal, visible for all others). Milliseconds are the median per frame from decoded picture to box, on this
-machine.
+Tracks the sequences below DATA/sequences with the bundle, also with either camera's pictures replaced by
+grey from the first frame on (the tracker knows that the camera is gone, or, "untold", takes the grey for
+what it sees), and with NanoTrack (OpenCV's TrackerNano, networks from DATA/peers/nanotrack_v2) once on the
+RGB and once on the thermal pictures. PR is the share of annotated frames with a centre error up to 20 px,
+SR the mean share over 21 overlap thresholds. They are given twice: against the better of the two
+modalities' boxes in each frame, as RGB-T benchmarks do, and against the boxes of the modality that the
+tracker was started on (thermal for thermal, visible for all others). Milliseconds are the median per frame
+from decoded picture to box, on this machine.
 """
 
 from __future__ import annotations
