@@ -11,7 +11,7 @@ import pytest
 from pymavlink.dialects.v20 import common as dialect
 
 from edge_rgbt.errors import UsageError
-from edge_rgbt.mavlink import SimulatedVehicle, TrackPublisher, VehiclePose
+from edge_rgbt.mavlink import SimulatedVehicle, TrackPublisher, VehiclePose, parse_endpoint
 from edge_rgbt.types import Box, TrackState, TrackStatus
 
 
@@ -151,10 +151,12 @@ def test_a_track_without_new_pictures_is_withdrawn_r_ts_5(ground):
 
 def test_idle_is_said_once_not_streamed(ground):
     with TrackPublisher(f"udpout:127.0.0.1:{ground.port}") as publisher:
+        publisher.publish(state(), 640, 512)
+        assert wait_for(lambda: ground.of(STATUS))
         for _ in range(5):
             publisher.publish(state(TrackStatus.IDLE), 640, 512)
             time.sleep(0.05)
-        assert len(ground.of(STATUS)) == 1
+        assert [m.tracking_status for m in ground.of(STATUS)] == [1, 0]
 
 
 def test_publishing_takes_the_caller_microseconds_even_without_a_listener():
@@ -185,8 +187,9 @@ def test_counters_agree_with_what_arrived(ground):
 def test_a_udp_server_answers_whoever_speaks(ground):
     with TrackPublisher(f"udpin:127.0.0.1:{_free_port()}") as publisher:
         publisher.publish(state(), 640, 512)
-        endpoint = publisher._senders[0].endpoint
-        ground.socket.sendto(b"\xfd hello", (endpoint.host, endpoint.port))
+        endpoint = parse_endpoint(publisher.urls[0])
+        beat = dialect.MAVLink_heartbeat_message(6, 8, 0, 0, 4, 3)
+        ground.socket.sendto(beat.pack(dialect.MAVLink(None, 255, 190)), (endpoint.host, endpoint.port))
         assert wait_for(lambda: ground.of("HEARTBEAT"))
 
 

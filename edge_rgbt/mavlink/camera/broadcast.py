@@ -42,7 +42,7 @@ class Broadcast:
         ]
 
     def end(self, now_ns: int) -> list[Outgoing]:
-        """The track was stopped: one status 0, whatever the interval (R-TS-7), and the end of the solution."""
+        """The track was stopped: one status 0, whatever the interval (R-TS-7); the solution ends too."""
         message = self._facts.target.message(now_ns)
         self._told_status, self._told_ns = message.tracking_status, now_ns
         ending = self._facts.solution.ending(TargetPhase.IDLE, now_ns)
