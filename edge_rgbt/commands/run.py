@@ -48,14 +48,14 @@ def run(args: argparse.Namespace) -> int:
         return 0
     configure_logging()
     service = Service(plan, bundle, args.record)
-    with _ended_by_signals(service):
+    with ended_by_signals(service):
         report = service.run(args.seconds)
     print(json.dumps(_plain(report)) if args.json else _told(report))
     return 0
 
 
 @contextmanager
-def _ended_by_signals(service: Service) -> Iterator[None]:
+def ended_by_signals(service: Service) -> Iterator[None]:
     """The pair at hand is finished and the recording closed before the process ends."""
 
     def stop(number: int, frame: Any) -> None:
