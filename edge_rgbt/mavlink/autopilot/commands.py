@@ -18,6 +18,7 @@ from edge_rgbt.sim.vehicle import Vehicle
 from edge_rgbt.sim.vehicle.setpoint import Vector
 
 _REPOSITION_SWITCHES_MODE = 1
+_LAST_MESSAGE = 0xFFFF  # that MESSAGE_INTERVAL can name
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,11 @@ class Commands:
         north, east = home.metres(x, y)
         return north, east, down
 
+    @staticmethod
+    def _message_number(command: Command) -> int | None:
+        number = command.parameters[0]
+        return int(number) if 0 <= number <= _LAST_MESSAGE else None
+
     def _arm(self, command: Command, t_ns: int) -> int:
         arm = command.parameters[0] == 1
         if not arm and self._flight.in_air:
@@ -149,23 +155,23 @@ class Commands:
         return self._gimbal.pitchyaw_command(command.sender, command.parameters, t_ns)
 
     def _set_interval(self, command: Command, t_ns: int) -> int:
-        number, interval_us = command.parameters[:2]
-        if not (math.isfinite(number) and math.isfinite(interval_us)):
+        number, interval_us = self._message_number(command), command.parameters[1]
+        if number is None or not math.isfinite(interval_us):
             return DENIED
-        done = self._streams.set(command.port, int(number), interval_us, t_ns)
+        done = self._streams.set(command.port, number, interval_us, t_ns)
         return ACCEPTED if done else self._stack.unknown_message
 
     def _get_interval(self, command: Command, t_ns: int) -> int:
-        number = command.parameters[0]
-        if not math.isfinite(number):
+        number = self._message_number(command)
+        if number is None:
             return DENIED
-        interval_us = self._streams.interval_us(command.port, int(number))
-        self._desk.send(command.port, dialect.MAVLink_message_interval_message(int(number), interval_us))
+        interval_us = self._streams.interval_us(command.port, number)
+        self._desk.send(command.port, dialect.MAVLink_message_interval_message(number, interval_us))
         return ACCEPTED
 
     def _request(self, command: Command, t_ns: int) -> int:
-        number = command.parameters[0]
-        if not math.isfinite(number) or not self._desk.request_message(int(number), command.port):
+        number = self._message_number(command)
+        if number is None or not self._desk.request_message(number, command.port):
             return self._stack.unknown_message
         return ACCEPTED
 

@@ -28,6 +28,7 @@ REFUSED_NOW, FAILED = dialect.MAV_RESULT_TEMPORARILY_REJECTED, dialect.MAV_RESUL
 _STICKS_OVERRIDE = 0.3
 _STICK_SPEED_M_S, _STICK_CLIMB_M_S, _STICK_YAW_RAD_S = 5.0, 2.0, math.radians(60)
 _RETURN_HEIGHT_M, _LANDING_M_S, _ARRIVED_M = 30.0, 0.7, 1.0
+_HIGHEST_M = 1000.0
 _HANDED_BACK_BY_STICKS = (
     FlightMode.HOLD, FlightMode.MISSION, FlightMode.RETURN, FlightMode.LAND, FlightMode.TAKEOFF,
 )  # fmt: skip
@@ -94,7 +95,7 @@ class Flight:
         return ACCEPTED
 
     def take_off(self, height_m: float, t_ns: int) -> int:
-        if not self._vehicle.condition.armed or not height_m > 0:
+        if not self._vehicle.condition.armed or not 0 < height_m < _HIGHEST_M:
             return FAILED
         place = self._vehicle.newest.position
         if FlightMode.TAKEOFF in self._stack.modes:

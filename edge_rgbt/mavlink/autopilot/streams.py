@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 OFF_US, UNAVAILABLE_US = -1, 0
-_FASTEST_NS = 5_000_000
+_FASTEST_NS, _SLOWEST_NS = 5_000_000, 2_000_000_000_000  # MESSAGE_INTERVAL has no room for more
 
 
 class Streams:
@@ -34,7 +34,7 @@ class Streams:
         intervals.pop(number, None)
         self._next.pop((port, number), None)
         if interval_us > 0:
-            intervals[number] = max(round(interval_us * 1000), _FASTEST_NS)
+            intervals[number] = round(min(max(interval_us * 1000, _FASTEST_NS), _SLOWEST_NS))
             self._next[port, number] = now_ns
         elif interval_us == 0 and number in self._defaults:
             intervals[number] = self._defaults[number]

@@ -18,7 +18,6 @@ from edge_rgbt.sim.vehicle.vehicle import Vehicle
 from edge_rgbt.sim.vehicle.walker import Walker
 from edge_rgbt.types import Box, TrackState, TrackStatus
 
-
 _USUAL_CAMERA = Intrinsics.from_fov(640, 512, 50.0)
 
 
