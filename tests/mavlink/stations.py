@@ -76,6 +76,9 @@ class Ears:
     def of(self, kind):
         return [message for _, message in list(self.heard) if message.get_type() == kind]
 
+    def texts(self):
+        return [message.text for message in self.of("STATUSTEXT")]
+
     def times_of(self, kind):
         return [when for when, message in list(self.heard) if message.get_type() == kind]
 

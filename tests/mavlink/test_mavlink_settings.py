@@ -1,6 +1,7 @@
 """The [mavlink] tables: what they mean, and the place of every fault (section 11)."""
 
 import pytest
+
 from edge_rgbt.mavlink.settings import MavlinkSettings
 from edge_rgbt.mavlink.sources import SourcePolicy
 from edge_rgbt.settings import SettingsError, build_settings, tomllib
