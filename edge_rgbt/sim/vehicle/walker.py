@@ -66,7 +66,7 @@ class Walker:
         low = int(place)
         part = place - low
         north, east = (self._track[low] * (1 - part) + self._track[low + 1] * part).tolist()
-        course = float(self._course[low])
+        course = float(self._course[low] * (1 - part) + self._course[low + 1] * part)
         v_north, v_east = self.speed_m_s * math.cos(course), self.speed_m_s * math.sin(course)
         hidden = any(begin <= t_s < end for begin, end in self.hidden)
         return WalkerState(north, east, v_north, v_east, course, hidden)
