@@ -1,13 +1,19 @@
 """What to show the network in place of a camera that is gone for a while, by measurement.
 
-    python benchmarks/missing_modality.py --data ../shared/data --flights 2
+    python benchmarks/missing_modality.py --data ../shared/data --results missing_modality.jsonl
     python benchmarks/missing_modality.py --data ../shared/data --only bus1 --flights 0 --seconds 0.3 1
 
 Each run starts on the true box, sees both cameras for a second, loses one of them for so many seconds, and
-then has both again. "told" rows know that the camera cannot be used (it is removed, or its pictures were
-found to be frozen or late) and show the network a stand-in; the others do not notice and go on with its last
-picture ("frozen") or with pictures that are 0.3 s old ("late"). Prints the mean overlap with the truth while
-the camera is gone and in the two seconds afterwards, as means over sequences.
+then has both again. In rows named after a stand-in the tracker is told that the camera cannot be used (it
+is removed, or its pictures were found to be frozen or late) and shows the network that stand-in; in
+"untold" rows it takes what comes: black, the last picture again and again, or pictures that are 0.3 s old.
+Prints the mean overlap with the truth while the camera is gone and in the two seconds afterwards, as means
+over windows; the difference of each row to the bundle's own stand-in, window by window, with its standard
+error; and how often boxes of a confidence of one half or more are right (overlap above one half) with one
+camera.
+
+About 25 minutes of one core with twelve flights. With --results every window's outcome is kept in that file,
+and a run that was ended goes on where it was.
 """
 
 from __future__ import annotations
@@ -16,9 +22,8 @@ import argparse
 import dataclasses
 import json
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 
 import cv2
@@ -28,39 +33,27 @@ from tqdm import tqdm
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.rendered import Moment, render  # noqa: E402
+from benchmarks.modality_windows import (  # noqa: E402
+    NOTHING,
+    UNTOLD,
+    WAYS,
+    Boxes,
+    Fault,
+    Run,
+    flown_windows,
+    longest_window_s,
+    recorded_starts,
+    recorded_windows,
+    runs_of,
+)
 from edge_rgbt.bundle import Bundle, load_bundle  # noqa: E402
 from edge_rgbt.cli import run_reporting_errors  # noqa: E402
 from edge_rgbt.engine import open_engine  # noqa: E402
-from edge_rgbt.engine.base import Engine  # noqa: E402
-from edge_rgbt.errors import SequenceError, UsageError  # noqa: E402
-from edge_rgbt.manifest import STAND_INS  # noqa: E402
-from edge_rgbt.metrics import Truth  # noqa: E402
-from edge_rgbt.outputs.overlay import overlap  # noqa: E402
-from edge_rgbt.register import Registration  # noqa: E402
-from edge_rgbt.replay.layouts import Sequence, find_recordings  # noqa: E402
-from edge_rgbt.replay.sources import decode_ahead  # noqa: E402
-from edge_rgbt.tracker import Tracker  # noqa: E402
-from edge_rgbt.types import Box, Frame, FramePair, Modality, Usable  # noqa: E402
+from edge_rgbt.errors import UsageError  # noqa: E402
+from edge_rgbt.types import Modality  # noqa: E402
 
-FIRST_SEED = 600  # training flights start at 10 000
-RATE_HZ = 15.0  # of the simulated flights
-LATE_S = 0.3
-UNTOLD = ("frozen", "late")
-BEFORE_S, AFTER_S = 1.0, 2.0
-VISIBLE = 0.3  # share of the target that must be in sight for its overlap to count
-
-
-@dataclass(frozen=True)
-class Run:
-    """One fault in one sequence: mean overlaps, None where no annotated frame lies."""
-
-    sequence: str
-    missing: str
-    seconds: float
-    way: str
-    during: float | None
-    after: float | None
+LENGTHS_S = (0.3, 1.0, 3.0, 5.0)
+CAMERAS = {"rgb": "RGB gone", "tir": "thermal gone"}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -71,157 +64,183 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument("--bundle", type=Path, help="model bundle; the shipped one if left out")
     parser.add_argument("--only", action="append", metavar="NAME", help="just this sequence; may be repeated")
-    parser.add_argument("--flights", type=int, default=2, help="simulated flights beside them (default 2)")
+    parser.add_argument("--flights", type=int, default=12, help="simulated flights beside them (default 12)")
     parser.add_argument(
-        "--seconds", type=float, nargs="+", default=[0.3, 1.0, 5.0], help="lengths of a fault"
+        "--seconds", type=float, nargs="+", default=list(LENGTHS_S), help="lengths of a fault"
     )
+    parser.add_argument("--results", type=Path, help="file of outcomes, added to and gone on with")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the tables")
     args = parser.parse_args(argv)
     return run_reporting_errors("missing_modality", lambda: report(args))
 
 
 def report(args: argparse.Namespace) -> int:
-    """Runs every way on every sequence."""
+    """Runs every way on every window and prints what came out."""
     if min(args.seconds) <= 0:
         raise UsageError("a fault lasts longer than 0 seconds")
     cv2.setNumThreads(1)
     bundle = load_bundle(args.bundle)
-    engine = open_engine(bundle)
-    longest_s = BEFORE_S + max(args.seconds) + AFTER_S
-    runs: list[Run] = []
-    names: list[str] = []
-    for name, moments in sequences(args, longest_s):
-        names.append(name)
-        runs += runs_of(name, moments, bundle, engine, args)
-    engine.close()
+    runs = measure(args, bundle, Results(args.results, bundle, args.seconds))
     if not runs:
         raise UsageError("nothing to track; see --data, --only and --flights")
     if args.json:
         rows = [dataclasses.asdict(run) for run in runs]
-        print(json.dumps({"bundle": bundle.manifest.name, "sequences": names, "runs": rows}))
+        print(json.dumps({"bundle": bundle.manifest.name, "version": bundle.manifest.version, "runs": rows}))
     else:
-        print(f"{bundle.manifest.name} {bundle.manifest.version}; {', '.join(names)}")
-        print_tables(runs, args.seconds)
+        print_all(runs, bundle, sorted(args.seconds))
     return 0
 
 
-def sequences(args: argparse.Namespace, longest_s: float) -> Iterator[tuple[str, list[Moment]]]:
-    """The beginnings of the recorded sequences and of the flights."""
-    for recording in find_recordings(str(args.data / "sequences")).recordings:
-        if not args.only or recording.name in args.only:
-            yield recording.name, recorded(recording.load(), longest_s)
-    for seed in range(FIRST_SEED, FIRST_SEED + args.flights):
-        yield f"flight {seed}", list(render(seed, longest_s, RATE_HZ))
+class Results:
+    """What was measured so far, in a file of one JSON object a line; without a file, in memory."""
+
+    def __init__(self, file: Path | None, bundle: Bundle, lengths: Sequence[float]) -> None:
+        manifest = bundle.manifest.to_dict()
+        about = {
+            "seconds": sorted(lengths),
+            **{key: manifest[key] for key in ("files", "tracker", "confidence")},
+        }
+        self._file = file
+        self.runs: list[Run] = []
+        if file is None:
+            return
+        if not file.exists():
+            file.write_text(json.dumps(about) + "\n", encoding="utf-8")
+        # A line that was cut off when the run was ended is measured again.
+        head, *lines = file.read_text(encoding="utf-8").rsplit("\n", 1)[0].split("\n")
+        if json.loads(head) != json.loads(json.dumps(about)):
+            raise UsageError(
+                f"{file}: holds results of another bundle or of other --seconds; take another file"
+            )
+        file.write_text("\n".join([head, *lines]) + "\n", encoding="utf-8")
+        for line in lines:
+            self.runs += [_run(value) for value in json.loads(line)]
+
+    def add(self, runs: list[Run]) -> None:
+        """All runs of one window."""
+        self.runs += runs
+        if self._file is not None:
+            with self._file.open("a", encoding="utf-8") as out:
+                out.write(json.dumps([dataclasses.asdict(run) for run in runs]) + "\n")
 
 
-def recorded(sequence: Sequence, longest_s: float) -> list[Moment]:
-    """Aligned pairs of a sequence with their annotated boxes."""
-    if sequence.truth is None:
-        raise SequenceError(f"{sequence.name}: has no annotated boxes to compare with")
-    boxes, moments = visible_boxes(sequence.truth), []
-    source = sequence.open()
-    registration: Registration | None = None
-    for index, pair in enumerate(islice(decode_ahead(source), round(longest_s * source.fps))):
-        sizes = (pair.tir.width, pair.tir.height), (pair.rgb.width, pair.rgb.height)
-        registration = registration or Registration.stretch(*sizes)
-        aligned = (
-            registration.apply(pair) if sizes[0] != sizes[1] else dataclasses.replace(pair, aligned=True)
-        )
-        box = boxes.get(index)
-        moments.append(Moment(aligned, box, 0.0 if box is None else 1.0))
-    return moments
+def _run(value: dict) -> Run:
+    faults = tuple(Fault(**fault) for fault in value["faults"])
+    return Run(**{**value, "faults": faults, "boxes": Boxes(**value["boxes"])})
 
 
-def visible_boxes(truth: Truth) -> dict[int, Box]:
-    """Annotated frames -> box in the RGB picture, those without area left out."""
-    rows = zip(truth.frames().tolist(), truth.visible.tolist(), strict=True)
-    return {frame: Box(*row) for frame, row in rows if row[2] > 0 and row[3] > 0}
+def measure(args: argparse.Namespace, bundle: Bundle, results: Results) -> list[Run]:
+    """Goes through all windows that the results do not hold yet."""
+    engine = open_engine(bundle, threads=1)
+    longest_s = longest_window_s(args.seconds)
+    starts = list(recorded_starts(args.data, args.only))
+    recorded = chain.from_iterable(recorded_windows(one, longest_s) for one in starts)
+    windows = chain(recorded, flown_windows(args.flights, longest_s))
+    done = {run.window for run in results.runs}
+    chosen: list[str] = []
+    work = len(WAYS) * len(Modality)
+    total = work * (sum(len(one.frames) for one in starts) + args.flights)
+    with tqdm(total=total, unit="run", disable=args.json) as bar:
+        for window in windows:
+            chosen.append(window.name)
+            bar.set_description(window.name)
+            if window.name in done:
+                bar.update(work)
+                continue
+            runs = []
+            for run in runs_of(window, bundle, engine, args.seconds):
+                runs.append(run)
+                bar.update()
+            results.add(runs)
+    engine.close()
+    return [run for run in results.runs if run.window in chosen]
 
 
-def runs_of(
-    name: str, moments: list[Moment], bundle: Bundle, engine: Engine, args: argparse.Namespace
-) -> Iterator[Run]:
-    """All ways, both cameras, all lengths on one sequence, and the undisturbed run beside them."""
-    first = next((n for n, m in enumerate(moments) if m.truth is not None and m.visibility > 0.8), None)
-    if first is None:
-        raise SequenceError(f"{name}: its target never comes into full view")
-    ways = ("nothing missing", *UNTOLD, *STAND_INS)
-    work = [(way, missing, s) for way in ways for missing in Modality for s in args.seconds]
-    for way, missing, seconds in tqdm(work, desc=name, unit="run", disable=args.json):
-        settings = bundle.manifest.tracker
-        if way in STAND_INS:
-            settings = dataclasses.replace(settings, stand_in=way)
-        tracker = Tracker(dataclasses.replace(bundle.manifest, tracker=settings), engine)
-        during, after = overlaps(tracker, moments[first:], way, missing, seconds)
-        yield Run(name, missing.value, seconds, way, during, after)
+def print_all(runs: list[Run], bundle: Bundle, lengths: list[float]) -> None:
+    """A table per missing camera, the differences, and the honesty of the confidence."""
+    windows = dict.fromkeys(run.window for run in runs)
+    flown = [name for name in windows if name.startswith("flight")]
+    print(
+        f"{bundle.manifest.name} {bundle.manifest.version}, stand-in {bundle.manifest.tracker.stand_in}; ",
+        end="",
+    )
+    print(f"{len(windows) - len(flown)} windows of recorded sequences, {len(flown)} of simulated flights")
+    for missing, title in CAMERAS.items():
+        print_overlaps(title, [run for run in runs if run.missing == missing], lengths)
+    print_differences(runs, bundle.manifest.tracker.stand_in)
+    print_confidence(runs)
 
 
-def overlaps(
-    tracker: Tracker, moments: list[Moment], way: str, missing: Modality, seconds: float
-) -> tuple[float | None, float | None]:
-    """Mean overlap while the camera is gone, and afterwards."""
-    start_s = moments[0].pair.timestamp_ns / 1e9
-    during: list[float] = []
-    after: list[float] = []
-    past: list[Frame] = []  # of the missing camera, up to LATE_S old
-    for number, moment in enumerate(moments):
-        now_s = moment.pair.timestamp_ns / 1e9 - start_s
-        if now_s >= BEFORE_S + seconds + AFTER_S:
-            break
-        if number == 0:
-            assert moment.truth is not None
-            tracker.start(moment.pair, moment.truth)
-            continue
-        gone = BEFORE_S <= now_s < BEFORE_S + seconds
-        frame = moment.pair.frame(missing)
-        if not (gone and way == "frozen"):
-            past.append(frame)
-        while past[-1].timestamp_ns - past[0].timestamp_ns > LATE_S * 1e9:
-            past.pop(0)
-        pair = disturbed(moment.pair, way, missing, past) if gone else moment.pair
-        state = tracker.update(pair)
-        if moment.truth is not None and moment.visibility >= VISIBLE and now_s >= BEFORE_S:
-            (during if gone else after).append(overlap(state.box, moment.truth))
-    return _mean(during), _mean(after)
+def print_overlaps(title: str, runs: list[Run], lengths: list[float]) -> None:
+    """Mean overlaps by way and length."""
+    counts = [sum(f.seconds == s for run in runs if run.way == NOTHING for f in run.faults) for s in lengths]
+    heads = [f"{s:g} s, during | after (of {n})" for s, n in zip(lengths, counts, strict=True)]
+    print(f"\n| {title} | " + " | ".join(heads) + " | mean |\n|" + "---|" * (2 * len(heads) + 2))
+    for way in WAYS:
+        cells = []
+        for seconds in lengths:
+            faults = [f for run in runs if run.way == way for f in run.faults if f.seconds == seconds]
+            cells += [_mean(f.during for f in faults), _mean(f.after for f in faults)]
+        texts = ["" if cell is None else f"{cell:.3f}" for cell in (*cells, _mean(cells))]
+        print(f"| {way} | " + " | ".join(texts) + " |")
 
 
-def disturbed(pair: FramePair, way: str, missing: Modality, past: list[Frame]) -> FramePair:
-    """The pair as the tracker gets it while the camera is gone."""
-    if way == "nothing missing":
-        return pair
-    if way in UNTOLD:
-        old = past[-1] if way == "frozen" else past[0]
-        return with_frame(pair, missing, dataclasses.replace(old, timestamp_ns=pair.timestamp_ns))
-    frame = pair.frame(missing)
-    black = dataclasses.replace(frame, image=np.zeros_like(frame.image))
-    usable = Usable.RGB if missing is Modality.TIR else Usable.TIR
-    return dataclasses.replace(with_frame(pair, missing, black), usable=usable)
+def print_differences(runs: list[Run], own: str) -> None:
+    """Every way against the bundle's own stand-in: mean over windows, and its standard error."""
+    kinds: dict[str, Callable[[Run], bool]] = {
+        "RGB gone": lambda run: run.missing == "rgb",
+        "thermal gone": lambda run: run.missing == "tir",
+        "recorded": lambda run: not run.window.startswith("flight"),
+        "simulated": lambda run: run.window.startswith("flight"),
+        "all": lambda run: True,
+    }
+    print(f"\n| difference to {own} | " + " | ".join(kinds) + " |\n|" + "---|" * (len(kinds) + 1))
+    for way in WAYS:
+        if way != own:
+            cells = [_difference([run for run in runs if kind(run)], way, own) for kind in kinds.values()]
+            print(f"| {way} | " + " | ".join(cells) + " |")
 
 
-def with_frame(pair: FramePair, modality: Modality, frame: Frame) -> FramePair:
-    """The pair with another frame of one camera."""
-    if modality is Modality.RGB:
-        return dataclasses.replace(pair, rgb=frame)
-    return dataclasses.replace(pair, tir=frame)
+def _difference(runs: list[Run], way: str, own: str) -> str:
+    """By window: mean of all overlaps of its faults, both parts."""
+    means: dict[tuple[str, str], dict[str, list[float]]] = {}
+    for run in runs:
+        met = [value for f in run.faults for value in (f.during, f.after) if value is not None]
+        for key in {way, own} & {run.way}:
+            means.setdefault((run.window.split(" at ")[0], key), {}).setdefault(run.missing, []).extend(met)
+    by_sequence = []
+    for name in dict.fromkeys(name for name, _ in means):
+        pair = [np.mean([v for values in means[name, key].values() for v in values]) for key in (way, own)]
+        by_sequence.append(float(pair[0] - pair[1]))
+    if len(by_sequence) < 2:
+        return ""
+    error = float(np.std(by_sequence, ddof=1) / np.sqrt(len(by_sequence)))
+    return f"{np.mean(by_sequence):+.3f} ± {error:.3f}"
 
 
-def print_tables(runs: list[Run], lengths: list[float]) -> None:
-    """A table per missing camera, and one of the means over both."""
-    for title, kept in (("RGB gone", "rgb"), ("thermal gone", "tir"), ("either gone", None)):
-        chosen = [run for run in runs if kept in (None, run.missing)]
-        heads = [f"{s:g} s, {when}" for s in lengths for when in ("during", "after")]
-        print(f"\n| {title} | " + " | ".join(heads) + " | mean |\n|" + "---|" * (len(heads) + 2))
-        for way in dict.fromkeys(run.way for run in chosen):
-            cells = []
-            for seconds in lengths:
-                mine = [run for run in chosen if run.way == way and run.seconds == seconds]
-                cells += [_mean([r.during for r in mine]), _mean([r.after for r in mine])]
-            told = f"{way}, told" if way in STAND_INS else way
-            texts = ["" if cell is None else f"{cell:.3f}" for cell in (*cells, _mean(cells))]
-            print(f"| {told} | " + " | ".join(texts) + " |")
+def print_confidence(runs: list[Run]) -> None:
+    """How often sure boxes are right, with both cameras and with one."""
+    print(
+        "\n| seen with | pairs | right | mean confidence | confidence >= 0.5 | of these right |\n|"
+        + "---|" * 6
+    )
+    both = [run for run in runs if run.way == NOTHING and run.missing == "tir"]  # the same twice
+    rows = [("both cameras", both)]
+    for way in WAYS:
+        if way != NOTHING and way not in UNTOLD:
+            for missing, seen in (("tir", "RGB"), ("rgb", "thermal")):
+                chosen = [run for run in runs if run.way == way and run.missing == missing]
+                rows.append((f"{seen} alone, {way}", chosen))
+    for name, chosen in rows:
+        boxes = [run.boxes for run in chosen]
+        pairs, sure = sum(b.pairs for b in boxes), sum(b.sure for b in boxes)
+        right, sure_right = sum(b.right for b in boxes), sum(b.sure_right for b in boxes)
+        mean = sum(b.confidence for b in boxes) / max(pairs, 1)
+        shares = f"{right / max(pairs, 1):.3f} | {mean:.3f} | {sure / max(pairs, 1):.3f}"
+        print(f"| {name} | {pairs} | {shares} | {sure_right / max(sure, 1):.3f} |")
 
 
-def _mean(values: list[float] | list[float | None]) -> float | None:
+def _mean(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if known else None
 
