@@ -299,6 +299,13 @@ def _synchroniser(plan: ServicePlan) -> PairSynchroniser:
 def require_startable(plan: ServicePlan) -> Bundle:
     """The plan's bundle, once all is checked that can fail without touching a device. Raises UsageError."""
     bundle = load_bundle(plan.bundle)
+    for modality, camera in plan.settings.cameras.by_modality().items():
+        for key in ("path", "timestamps"):
+            place = getattr(camera, key)
+            if place is not None and not Path(place).exists():
+                raise UsageError(
+                    f"cameras.{modality.value}.{key}: {place} is not there; give what shall be played"
+                )
     from edge_rgbt.mavlink.endpoint import parse_endpoint
 
     for url in plan.settings.mavlink.url:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -167,13 +168,24 @@ def read_plan(path: Path) -> ServicePlan:
     Touches no device. Raises SettingsError or UsageError with one line per fault.
     """
     values = read_toml(path, "give the configuration of the service, such as deploy/config/simulator.toml")
-    settings = build_settings(ServiceSettings, values, str(path))
+    settings = _placed_cameras(build_settings(ServiceSettings, values, str(path)), path.parent)
     rig, calibration_text = None, ""
     if settings.pairing.calibration is not None:
         calibration = path.parent / settings.pairing.calibration
         rig, calibration_text = Rig.read(calibration), calibration.read_text(encoding="utf-8")
         _require_same_pictures(settings, rig, path)
     return ServicePlan(settings, path.parent, rig, path.read_text(encoding="utf-8"), calibration_text)
+
+
+def _placed_cameras(settings: ServiceSettings, base: Path) -> ServiceSettings:
+    """With the recordings that cameras play given as whole paths."""
+
+    def placed(camera: CameraSettings) -> CameraSettings:
+        given = {name: getattr(camera, name) for name in ("path", "timestamps")}
+        return dataclasses.replace(camera, **{name: str(base / text) for name, text in given.items() if text})
+
+    cameras = Cameras(placed(settings.cameras.rgb), placed(settings.cameras.tir))
+    return dataclasses.replace(settings, cameras=cameras)
 
 
 def _require_same_pictures(settings: ServiceSettings, rig: Rig, path: Path) -> None:
