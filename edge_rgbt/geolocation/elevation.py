@@ -174,7 +174,7 @@ class ElevationFile:
                 self._wake.notify()
 
     def _read_patches(self) -> None:
-        failed_logged = False
+        failed = False
         while True:
             with self._wake:
                 while self._wanted is None and not self._closed:
@@ -184,15 +184,15 @@ class ElevationFile:
                 assert self._wanted is not None
                 place = self._wanted
             try:
-                self._patch = read_patch(self.path, *place, self._side_m)
-            except EdgeRgbtError as error:
-                if not failed_logged:
-                    _log.warning("%s", error)
-                failed_logged = True
+                self._patch, failed = read_patch(self.path, *place, self._side_m), False
+            except Exception as error:  # whatever the file holds, the next source of heights takes over
+                if not failed:
+                    _log.warning("ground heights are not read any more: %s", error)
+                failed = True
             with self._wake:
+                if failed:  # not again with the next picture
+                    self._wake.wait_for(lambda: self._closed, timeout=1.0)
                 self._wanted = None
-                # a file that cannot be read is not tried with every picture
-                self._wake.wait_for(lambda: self._closed, timeout=1.0)
 
 
 def read_patch(path: Path, latitude_deg: float, longitude_deg: float, side_m: float) -> Patch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 from edge_rgbt.geolocation import AutopilotClock, GeolocationSettings, Geolocator, MountSettings, Telemetry
 from edge_rgbt.mavlink.dialect import common as dialect
@@ -41,6 +42,7 @@ class Vehicle:
         mount: MountSettings | None = None,
         endpoint: str = SERIAL,
         boot_ns: int = 100 * SECOND,
+        base: Path | None = None,
     ) -> None:
         settings = settings or GeolocationSettings(hfov_deg=60.0, home_sigma_m=1.5)
         mount = mount or MountSettings()
@@ -48,7 +50,7 @@ class Vehicle:
         self.clock, self.telemetry = AutopilotClock(), Telemetry()
         self.time = TimeSync(self.clock)
         self.reader = TelemetryReader(self.telemetry, self.clock, settings, mount)
-        self.locator = Geolocator(self.telemetry, settings, mount)
+        self.locator = Geolocator(self.telemetry, settings, mount, base=base)
         for component in (self.time, self.reader):
             component.vehicle_changed(VEHICLE.system)
 
