@@ -12,12 +12,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import partial
 from typing import Any
 
 from edge_rgbt.mavlink.endpoint import Endpoint
 from edge_rgbt.mavlink.exchange import Priority
 from edge_rgbt.mavlink.framing import Decoder, Frame, FrameCounters, FrameReader, FrameWriter
-from edge_rgbt.mavlink.links import Peer, make_link, open_at_start
+from edge_rgbt.mavlink.links import Outlet, OutletWatch, Peer, make_link, open_at_start
 from edge_rgbt.mavlink.outbox import Outbox, Parcel
 from edge_rgbt.mavlink.signing import SignatureCounters, Signer
 
@@ -94,12 +95,14 @@ class Ears:
     """Who is told, in the connection's thread: they must neither block nor raise.
 
     heard: every valid frame. link: the endpoint begins (True) and ceases (False) to be heard. tap: every
-    valid frame's bytes with True if they went out, keys excepted.
+    valid frame's bytes with True if they went out, keys excepted. outlets: where frames go, whenever that
+    changes; none before the link closes.
     """
 
     heard: Callable[[Connection, Heard], None] = lambda connection, heard: None
     link: Callable[[Connection, bool], None] = lambda connection, up: None
     tap: Callable[[Connection, bool, bytes, int], None] | None = None
+    outlets: Callable[[Connection, list[Outlet]], None] | None = None
 
 
 class _Allowance:
@@ -143,6 +146,7 @@ class Connection:
         self._readers: dict[Peer, _PeerReader] = {}
         self._state = LinkState.CLOSED
         self._up = False
+        self._outlets = OutletWatch(self._link, ears.outlets and partial(ears.outlets, self))
         self._last_valid_ns = 0
         self._opened_ns = self._retry_ns = self._told_ns = 0
         self._failures = 0
@@ -224,6 +228,7 @@ class Connection:
                     LOG.exception("%s: failed", self.url)
                     self._failed(repr(fault))
             self._judge(time.monotonic_ns())
+            self._outlets.look(self._open)
             self._wait()
         self._finish(self._close_by_ns)
 
@@ -363,6 +368,7 @@ class Connection:
         self._counters.errors += 1
         if self._open and now_ns - self._opened_ns > HEALTHY_AFTER_NS:
             self._failures = 0
+        self._outlets.look(False)
         self._link.close()
         self._open = False
         self._readers.clear()
@@ -385,6 +391,7 @@ class Connection:
         except OSError as error:
             self.problem = error.strerror or str(error)
         finally:
+            self._outlets.look(False)
             self._link.close()
             self._open = False
             self._state = LinkState.CLOSED

@@ -10,6 +10,8 @@ import select
 import socket
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from edge_rgbt.errors import UsageError
@@ -20,6 +22,14 @@ _ROUTES_HOLD_S = 30.0
 
 Peer = tuple[Any, ...]
 """The address of the other end, its first item the host; empty on a serial line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outlet:
+    """Where another process can write a frame for us. peer: the address that datagrams need, else None."""
+
+    descriptor: int
+    peer: Peer | None = None
 
 
 class Link(ABC):
@@ -45,6 +55,10 @@ class Link(ABC):
         """Descriptors and events of `select.poll` on which there is something to do."""
 
     @abstractmethod
+    def outlets(self) -> list[Outlet]:
+        """All that `send` writes to, while the link is open."""
+
+    @abstractmethod
     def close(self) -> None:
         """May be called twice."""
 
@@ -68,6 +82,25 @@ class Link(ABC):
     def came_back(self) -> bool:
         """True once after a missing device has appeared: no need to wait with opening it."""
         return False
+
+
+class OutletWatch:
+    """Tells where a link's frames go, whenever that changes. Belongs to the link's thread."""
+
+    def __init__(self, link: Link, tell: Callable[[list[Outlet]], None] | None) -> None:
+        self._link, self._tell = link, tell
+        self._told: tuple[list[Outlet], list[Peer]] = [], []
+
+    def look(self, is_open: bool) -> None:
+        """Call it often, and with False before the link closes."""
+        if self._tell is None:
+            return
+        outlets = self._link.outlets() if is_open else []
+        # A descriptor's number may come back with another peer behind it.
+        found = outlets, list(self._link.peers) if outlets else []
+        if found != self._told:
+            self._told = found
+            self._tell(outlets)
 
 
 class IpLink(Link):

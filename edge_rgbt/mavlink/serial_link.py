@@ -13,7 +13,7 @@ from typing import Any
 
 from edge_rgbt.errors import EdgeRgbtError
 from edge_rgbt.mavlink.endpoint import Endpoint
-from edge_rgbt.mavlink.links import Link, Peer
+from edge_rgbt.mavlink.links import Link, Outlet, Peer
 from edge_rgbt.mavlink.streams import ByteStream
 
 _READ_SIZE = 65536
@@ -80,6 +80,9 @@ class Serial(Link):
     def waits(self) -> list[tuple[int, int]]:
         writing = select.POLLOUT if self._stream.pending else 0
         return [(self._port.fileno(), select.POLLIN | writing)]
+
+    def outlets(self) -> list[Outlet]:
+        return [] if self._port is None else [Outlet(self._port.fileno())]
 
     @property
     def ready(self) -> bool:

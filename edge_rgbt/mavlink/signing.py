@@ -219,6 +219,10 @@ class Signer:
         stamped = frame + bytes((self._link_id,)) + self._clock.next().to_bytes(6, "little")
         return stamped + self.key.signature(stamped)
 
+    def beside(self, link_id: int) -> Signer:
+        """Signs with the same key and clock in a stream of its own."""
+        return Signer(self.key, self._clock, link_id, self._required)
+
     def admit(self, frame: Frame) -> bool:
         """True if the frame may be heard; refusals are counted."""
         if not frame.signed:

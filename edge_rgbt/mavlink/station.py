@@ -17,7 +17,7 @@ from edge_rgbt.mavlink.forwarding import Forwarder
 from edge_rgbt.mavlink.framing import FrameCounters
 from edge_rgbt.mavlink.heartbeat import Metronome, heartbeat
 from edge_rgbt.mavlink.identity import AUTOPILOT_COMPONENT, Identity, SystemIdLearner
-from edge_rgbt.mavlink.links import Peer
+from edge_rgbt.mavlink.links import Outlet, Peer
 from edge_rgbt.mavlink.messages import Health
 from edge_rgbt.mavlink.outbox import Parcel
 from edge_rgbt.mavlink.reboot import RebootWatch
@@ -31,6 +31,9 @@ _TOLD_EVERY_NS = 10_000_000_000
 _STUCK_AFTER_S = 0.5
 _SPEAKS_FIRST = ("udpout", "tcp", "serial")  # the other side cannot know us before we send
 _SETUP_SIGNING = 256
+_GUARD_LINK = 255  # link id of who speaks for us, counted down for each endpoint
+OnOutlets = Callable[[str, list[Outlet], Callable[[bytes], bytes] | None], None]
+"""an endpoint's URL, where its frames go, and what signs them in a stream of its own"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +82,12 @@ class Station:
         base: Path = Path(),
         health: Callable[[], Health] | None = None,
         on_bytes: OnBytes | None = None,
+        on_outlets: OnOutlets | None = None,
     ) -> None:
         """base: where relative paths of the settings start. health: asked before each turn of the components;
         left out, `health` is set from outside. on_bytes: gets every valid frame but keys, and cannot hold up
-        or break a link. Opens nothing. Raises UsageError for a key that cannot be read."""
+        or break a link. on_outlets: what somebody else needs to speak for us, from the endpoints' threads.
+        Opens nothing. Raises UsageError for a key that cannot be read."""
         self.settings = settings
         self._identities = settings.identities()
         self._learner = SystemIdLearner()
@@ -90,12 +95,18 @@ class Station:
         self._signing = SigningSetup(settings, base)
         self._tap_listener = on_bytes
         self._tap: Tap | None = None
+        self._on_outlets = on_outlets
         self._connections: dict[str, Connection] = {}
         self._roles: dict[str, EndpointSettings] = {}
         self._reboots: dict[str, RebootWatch] = {}
         for link_id, endpoint in enumerate(settings.endpoints):
             signer = self._signing.signer(endpoint, link_id)
-            ears = Ears(self._heard, self._linked, self._tapped if on_bytes is not None else None)
+            ears = Ears(
+                self._heard,
+                self._linked,
+                self._tapped if on_bytes is not None else None,
+                self._changed_outlets if on_outlets is not None else None,
+            )
             connection = Connection(endpoint.parsed, endpoint.bytes_per_s, ears, signer)
             self._connections[connection.url] = connection
             self._roles[connection.url] = endpoint
@@ -290,6 +301,13 @@ class Station:
     def _linked(self, connection: Connection, up: bool) -> None:
         LOG.info("%s: %s", connection.url, "heard" if up else "not heard any more")
         self._conversation.link_changed(connection.url, up)
+
+    def _changed_outlets(self, connection: Connection, outlets: list[Outlet]) -> None:
+        if self._on_outlets is not None:
+            signer = connection.signer
+            link_id = _GUARD_LINK - list(self._connections).index(connection.url)
+            sign = None if signer is None else signer.beside(link_id).sign
+            self._on_outlets(connection.url, outlets, sign)
 
     def _tapped(self, connection: Connection, outgoing: bool, data: bytes, t_ns: int) -> None:
         if self._tap is not None:

@@ -7,7 +7,7 @@ import socket
 import time
 
 from edge_rgbt.mavlink.endpoint import Endpoint
-from edge_rgbt.mavlink.links import IpLink, Peer, readable, resolved
+from edge_rgbt.mavlink.links import IpLink, Outlet, Peer, readable, resolved
 from edge_rgbt.mavlink.streams import ByteStream
 
 CONNECT_TIMEOUT_S = 2.0
@@ -54,6 +54,9 @@ class Tcp(IpLink):
 
     def waits(self) -> list[tuple[int, int]]:
         return readable(self._socket, bool(self._stream.pending))
+
+    def outlets(self) -> list[Outlet]:
+        return [] if self._socket is None else [Outlet(self._socket.fileno())]
 
     @property
     def ready(self) -> bool:
@@ -110,6 +113,9 @@ class TcpIn(IpLink):
         return readable(self._socket) + [
             wait for sock, stream in self._clients.values() for wait in readable(sock, bool(stream.pending))
         ]
+
+    def outlets(self) -> list[Outlet]:
+        return [Outlet(sock.fileno()) for sock, _ in self._clients.values()]
 
     @property
     def drained(self) -> bool:

@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from edge_rgbt.mavlink.endpoint import Endpoint
-from edge_rgbt.mavlink.links import MAX_PEERS, IpLink, Peer, readable, resolved
+from edge_rgbt.mavlink.links import MAX_PEERS, IpLink, Outlet, Peer, readable, resolved
 
 PEER_SILENCE_S = 15.0
 _READ_SIZE = 65536
@@ -54,6 +54,9 @@ class UdpOut(IpLink):
 
     def waits(self) -> list[tuple[int, int]]:
         return readable(self._socket)
+
+    def outlets(self) -> list[Outlet]:
+        return _outlets(self._socket, self.peers)
 
 
 class UdpIn(IpLink):
@@ -112,10 +115,17 @@ class UdpIn(IpLink):
     def waits(self) -> list[tuple[int, int]]:
         return readable(self._socket)
 
+    def outlets(self) -> list[Outlet]:
+        return _outlets(self._socket, self.peers)
+
     def close(self) -> None:
         super().close()
         self._heard_s.clear()
         self._proven.clear()
+
+
+def _outlets(sock: socket.socket | None, peers: list[Peer]) -> list[Outlet]:
+    return [] if sock is None else [Outlet(sock.fileno(), peer) for peer in peers]
 
 
 def _send_datagram(sock: socket.socket | None, frame: bytes, peer: Any) -> int:
