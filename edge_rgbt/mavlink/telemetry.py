@@ -28,6 +28,7 @@ _OLDEST_NS = 1_000_000_000
 _SET_BACK_MS = 1000
 _QUATERNIONS_LAST_NS = 1_000_000_000
 _GIMBAL_SILENT_NS = 1_000_000_000
+_NOT_TOLD = 2**32 - 1
 _INVALID_SIGNAL = 1  # of DISTANCE_SENSOR.signal_quality
 # The yaw of GIMBAL_DEVICE_ATTITUDE_STATUS. Some pymavlink releases that we accept lack the names.
 _YAW_LOCK, _YAW_FROM_VEHICLE, _YAW_FROM_NORTH = 16, 32, 64
@@ -172,11 +173,8 @@ class TelemetryReader:
         self._telemetry.add_position(at_ns, position, sigma_ns)
 
     def _fix(self, message: Any, received: Received) -> None:
-        fix = Fix(
-            message.fix_type,
-            message.h_acc / 1e3 or USUAL_HORIZONTAL_M,  # 0: not told
-            message.v_acc / 1e3 or USUAL_VERTICAL_M,
-        )
+        horizontal_m = _accuracy_m(message.h_acc, USUAL_HORIZONTAL_M)
+        fix = Fix(message.fix_type, horizontal_m, _accuracy_m(message.v_acc, USUAL_VERTICAL_M))
         self._telemetry.set_fix(received.arrival_ns, fix)
 
     def _system_status(self, message: Any, received: Received) -> None:
@@ -230,6 +228,11 @@ class TelemetryReader:
             at_ns, sigma_ns = self._stamp(message.time_boot_ms, received)
             gimbal = GimbalAttitude(from_degrees(*angles), from_north)
             self._telemetry.add_orientation(at_ns, gimbal, sigma_ns)
+
+
+def _accuracy_m(told_mm: int, usual_m: float) -> float:
+    """0 and the largest number mean that it is not told."""
+    return usual_m if told_mm in (0, _NOT_TOLD) else told_mm / 1e3
 
 
 def yaw_from_north(flags: int) -> bool:

@@ -12,6 +12,7 @@ from flying import (
     VEHICLE,
     Vehicle,
     euler,
+    fix,
     gimbal,
     heartbeat,
     position,
@@ -193,6 +194,26 @@ def test_one_gimbal_counts_where_two_devices_speak(wanted):
 )
 def test_flags_32_and_64_are_tested_before_16(flags, north):
     assert yaw_from_north(flags) is north
+
+
+@pytest.mark.parametrize(
+    ("told_mm", "sigma_m"), [(700, 0.7), (0, 1.5), (2**32 - 1, 1.5)], ids=["told", "absent", "unknown"]
+)
+def test_a_receiver_that_does_not_tell_its_accuracy_is_taken_for_a_usual_one(told_mm, sigma_m):
+    vehicle = Vehicle()
+    vehicle.say(heartbeat(), NOW)
+    vehicle.say(fix(horizontal_m=told_mm / 1000), NOW)
+    assert vehicle.telemetry.at(NOW).fix.horizontal_m == sigma_m
+
+
+def test_a_gimbal_that_changes_its_frame_between_two_samples_is_not_mixed():
+    vehicle = Vehicle()
+    vehicle.say(heartbeat(), NOW)
+    vehicle.say(gimbal(0, from_degrees(0, -30, 10), 32), NOW + 20 * MS)
+    vehicle.say(gimbal(100, from_degrees(0, -30, 100), 64), NOW + 120 * MS)
+    told = [vehicle.telemetry.at(NOW + ms * MS).gimbal.value for ms in (40, 60)]
+    assert [one.from_north for one in told] == [False, True]
+    assert [math.degrees(heading_of(one.rotation)) for one in told] == pytest.approx([10, 100], abs=1e-4)
 
 
 @pytest.mark.parametrize("q", [(0, 0, 0, 0), (math.nan, 0, 0, 0), (9, 9, 9, 9)])

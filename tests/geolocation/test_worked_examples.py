@@ -3,10 +3,11 @@
 import math
 
 import pytest
-from flying import HOME, PICTURE, SECOND, Vehicle, fix, seen_at
+from flying import HOME, PICTURE, SECOND, Vehicle, fix, on_the_wire, seen_at
 
 from edge_rgbt.geolocation import GeolocationSettings, MountSettings
 from edge_rgbt.geolocation.earth import LocalFrame
+from edge_rgbt.mavlink.camera.geo import geo_status
 from edge_rgbt.types import TargetPosition
 
 PITCH_45 = (0.9238795, 0.0, -0.3826834, 0.0)
@@ -22,11 +23,14 @@ def located(vehicle: Vehicle, fraction, side_px=40.0) -> TargetPosition:
 
 
 def check(found: TargetPosition, north, east, slant, lat_e7, lon_e7, ground_m=500.0):
+    """The numbers of the table, in the message that goes out."""
     n, e = LocalFrame.at(*HOME).metres(found.latitude_deg, found.longitude_deg)
     assert (n, e, found.range_m) == pytest.approx((north, east, slant), abs=0.05)
-    assert round(found.latitude_deg * 1e7) == pytest.approx(lat_e7, abs=2)
-    assert round(found.longitude_deg * 1e7) == pytest.approx(lon_e7, abs=2)
-    assert found.altitude_m == pytest.approx(ground_m, abs=0.01)
+    published = on_the_wire(geo_status(found, 1))
+    assert (published.lat, published.lon) == pytest.approx((lat_e7, lon_e7), abs=2)
+    assert published.dist == pytest.approx(slant, abs=0.05)
+    assert published.alt == pytest.approx(ground_m, abs=0.01)
+    assert math.isnan(published.vel_n)
 
 
 def gimballed(height_m, heading_deg, q, flags) -> Vehicle:
@@ -75,8 +79,9 @@ def test_the_covariance_of_example_b():
     assert nn == pytest.approx(15.6, rel=0.01)
     assert ee == pytest.approx(16.8, rel=0.01)
     assert ne == pytest.approx(-0.8, abs=0.06)  # the table gives one digit
-    assert found.horizontal_m == pytest.approx(4.15, abs=0.02)
-    assert found.vertical_m == 1.5
+    published = on_the_wire(geo_status(found, 1))
+    assert published.h_acc == pytest.approx(4.15, abs=0.02)
+    assert published.v_acc == 1.5
 
 
 @pytest.mark.parametrize(
