@@ -129,6 +129,7 @@ class FlightRecorder:
             self._counters,
             dropped_frames=self._outbox.dropped_pictures,
             dropped_messages=self._outbox.dropped_notes,
+            dropped_mavlink=self._outbox.dropped_link_notes,
             queued=queued,
             queued_mb=round(queued_bytes / 1e6, 3),
         )
@@ -177,10 +178,13 @@ class FlightRecorder:
         """Records anything that happened once: a command, a camera that went, a mode that changed."""
         self._note(topics.EVENT, {"name": name, "what": dict(what or {})})
 
-    def mavlink(self, direction: str, data: bytes, endpoint: str = "") -> None:
-        """Records bytes as they went over a MAVLink endpoint. direction: `in` or `out`."""
+    def mavlink(self, endpoint: str, outgoing: bool, data: bytes, time_ns: int) -> None:
+        """Records bytes as they went over a MAVLink endpoint at this monotonic time; from any thread."""
         text = base64.b64encode(data).decode("ascii")
-        self._note(topics.MAVLINK[direction], {"endpoint": endpoint, "data": text})
+        note = Note(
+            topics.MAVLINK["out" if outgoing else "in"], {"endpoint": endpoint, "data": text}, time_ns
+        )
+        self._outbox.put(note)
 
     def close(self, timeout_s: float = _CLOSE_TIMEOUT_S) -> None:
         """Writes what waits and ends the file; gives up waiting for a stuck disk. May be called twice."""

@@ -62,9 +62,9 @@ class RecorderSettings:
 class RecorderCounters:
     """What became of everything handed to a recorder so far.
 
-    frames, messages: written. bytes: of all files. dropped_frames, dropped_messages: pushed out of the full
-    queue by newer ones. lost: frames and messages that a refusing disk did not take, at most. refused: could
-    not be encoded.
+    frames, messages: written. bytes: of all files. dropped_frames, dropped_messages, dropped_mavlink: pushed
+    out of a full queue by newer ones; what goes over MAVLink has one of its own. lost: frames and messages
+    that a refusing disk did not take, at most. refused: could not be encoded.
     disk_errors: how often the disk refused. segments: files begun. queued, queued_mb: waiting now.
     """
 
@@ -73,6 +73,7 @@ class RecorderCounters:
     bytes: int = 0
     dropped_frames: int = 0
     dropped_messages: int = 0
+    dropped_mavlink: int = 0
     lost: int = 0
     refused: int = 0
     disk_errors: int = 0

@@ -67,7 +67,7 @@ def measure(
 
     warp: register with a general homography instead of taking the pictures as aligned.
     """
-    registration = Registration(_slight_warp(size), size) if warp else None
+    registration = Registration(slight_warp(size), size) if warp else None
     with_load = describe_machine()
     loop = open_loop(bundle, engine, threads, registration)
     walls = _drive(loop, MovingTexture(*size), frames, progress)
@@ -167,7 +167,7 @@ def _clouds(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
     return np.clip(total * (255 / 4), 0, 255)
 
 
-def _slight_warp(size: tuple[int, int]) -> np.ndarray:
+def slight_warp(size: tuple[int, int]) -> np.ndarray:
     """A homography as two cameras side by side have it: a little shift, turn, zoom and tilt."""
     width, height = size
     return np.array(

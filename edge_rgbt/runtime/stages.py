@@ -1,4 +1,4 @@
-"""The system in one table: what happens to a pair of frames, in order, and how long each step may take.
+"""The system in one table: everything that runs in flight, how often, in which thread, and in what time.
 
 This is the only place that knows all stages; they know only `edge_rgbt.types`. `run`, `replay`, `demo`,
 `bench` and the tests drive the same loop, put together here.
@@ -7,6 +7,7 @@ This is the only place that knows all stages; they know only `edge_rgbt.types`. 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from edge_rgbt.adapter import open_adapter
 from edge_rgbt.bundle import Bundle
@@ -16,39 +17,62 @@ from edge_rgbt.runtime.loop import TrackingLoop
 from edge_rgbt.thermal import ThermalRange
 from edge_rgbt.tracker import Tracker
 
+Pace = Literal["frame", "pair", "second"]
+Place = Literal["camera", "loop", "step", "recorder", "link", "health"]
+
 
 @dataclass(frozen=True, slots=True)
 class Stage:
     """One row of the table.
 
-    budget_ms: median time on one CPU core for a 640x512 pair; None where the source, the network or the
-    consumer decides. in_step: done and timed by `TrackingLoop.step`; the others happen before or after it.
-    family: the only one that has this stage, if not all have it.
+    pace: how often: for every frame of a camera, every pair (at the RGB camera's rate), or once a second.
+    place: in whose thread. Each camera has one, so have recorder, every MAVLink endpoint and health; the rest
+    happens in the frame loop, `step` within `TrackingLoop.step`, which times it.
+    budget_ms: median time on one CPU core for a 640x512 pair, or for both of its frames; None where the
+    source, the network, the disk or the consumer decides. family: the only one that has this stage, if not
+    all have it.
     """
 
     name: str
+    pace: Pace
+    place: Place
+    budget_ms: float | None
     what: str
     code: str
-    budget_ms: float | None
-    in_step: bool
     family: str | None = None
+
+    @property
+    def in_step(self) -> bool:
+        return self.place == "step"
+
+    @property
+    def in_loop(self) -> bool:
+        """True for what every pair waits for."""
+        return self.place in ("loop", "step")
 
 
 STAGES = (
-    Stage("capture", "a camera or file delivers a frame with its time", "cameras/", None, False),
-    Stage("judge", "pictures that show nothing trackable are found out", "picture_faults.py", 0.3, False),
-    Stage("pair", "RGB and thermal frames nearest in time become a pair", "sync/", 0.1, False),
-    Stage("convert", "what cameras deliver (NV12, BGR, ...) becomes RGB and grey", "pixels.py", 0.2, True),
-    Stage("thermal", "16-bit counts become 8 bits by a slow percentile map", "thermal.py", 0.4, True),
-    Stage("register", "thermal moves into the RGB picture's geometry", "register.py", 0.9, True),
-    Stage("crop", "search squares around the last box, network size", "imageops.py, tracker/", 0.3, True),
-    Stage("fuse", "both crops become one image", "adapter/, tracker/inputs.py", None, True, "tpf"),
-    Stage("infer", "the network scores every cell of the search crop", "engine/", None, True),
-    Stage(
-        "decode", "best cell to a box in the picture; TRACKING or LOST", "imageops.py, tracker/", 0.2, True
-    ),
-    Stage("output", "MAVLink, files, video: whatever wants the track", "outputs/", None, False),
-)
+    Stage("capture", "frame", "camera", None, "a camera or file delivers a frame with its time", "cameras/"),
+    Stage("judge", "frame", "loop", 0.5, "a frame's shape, clock and picture are tried",
+          "service/intake.py, sync/clocks.py, picture_faults.py"),
+    Stage("pair", "frame", "loop", 0.1, "RGB and thermal frames nearest in time become a pair", "sync/"),
+    Stage("convert", "pair", "step", 0.2, "NV12, BGR and the like become RGB and grey", "pixels.py"),
+    Stage("thermal", "pair", "step", 0.4, "16-bit counts become 8 bits by a slow range", "thermal.py"),
+    Stage("register", "pair", "step", 0.9, "thermal moves into the RGB picture's geometry", "register.py"),
+    Stage("crop", "pair", "step", 0.3, "search squares around the last box, network size",
+          "imageops.py, tracker/"),
+    Stage("fuse", "pair", "step", None, "both crops become one image", "adapter/, tracker/inputs.py", "tpf"),
+    Stage("infer", "pair", "step", None, "the network scores every cell of the search crop", "engine/"),
+    Stage("decode", "pair", "step", 0.2, "best cell to a box in the picture; TRACKING or LOST",
+          "imageops.py, tracker/"),
+    Stage("output", "pair", "loop", 0.1, "the track goes to whatever wants it", "outputs/, mavlink/"),
+    Stage("record", "pair", "loop", 0.3, "frames, pair and track go into the recorder's box",
+          "recording/recorder.py"),
+    Stage("write", "frame", "recorder", None, "what lies in the box is encoded and brought onto the disk",
+          "recording/disk.py"),
+    Stage("send", "pair", "link", None, "messages go out to vehicle and ground, others come in", "mavlink/"),
+    Stage("health", "second", "health", 20.0, "counters, ages, temperatures, disk; alarms", "health/"),
+)  # fmt: skip
 STEP_STAGES = tuple(stage.name for stage in STAGES if stage.in_step)
 
 

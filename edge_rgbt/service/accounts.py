@@ -39,10 +39,19 @@ class Accounts:
     link: Any = None
     counts: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(_COUNTS, 0)))
     _ages: StageStatistics = field(default_factory=lambda: StageStatistics(WINDOW))
+    _health: StageStatistics = field(default_factory=lambda: StageStatistics(WINDOW))
 
     def add_age(self, age_ns: int) -> None:
         """From the capture of a track's newer frame until the track was sent."""
         self._ages.record(_FRAME_AGE, max(0, age_ns))
+
+    def add_health_cost(self, duration_ns: int) -> None:
+        """Of one health record; from the health thread."""
+        self._health.record("health", duration_ns)
+
+    def health_summary(self) -> dict[str, dict[str, float]]:
+        """Times of the stage `health`, as `StageStatistics.summary` gives them."""
+        return self._health.summary()
 
     def flat(self) -> dict[str, int]:
         """Every counter since the start: those of pairing and loop by their names, the others behind `rgb_`,
@@ -75,7 +84,7 @@ class Accounts:
         return ServiceNumbers(
             frame_age_p50_ms=None if ages is None else ages["p50_ms"],
             frame_age_p99_ms=None if ages is None else ages["p99_ms"],
-            stages=stages_from_summary(stages.summary()),
+            stages=stages_from_summary({**stages.summary(), **self.health_summary()}),
             queues=queues,
             cameras=cameras,
             counters=self.flat(),

@@ -76,6 +76,7 @@ class Service:
         self._status = TrackStatus.IDLE
         self._usable = Usable.BOTH
         self._fault_told_ns = 0
+        self.statistics = StageStatistics(WINDOW)
         self._spent_ns: Counter[str] = Counter()  # since the last track, by stage
         self._playback: Playback | None = None  # of simulator cameras, whose mount and target are known
         self._sync = _synchroniser(plan)
@@ -103,7 +104,7 @@ class Service:
             tracking = self.plan.settings.tracking
             loop = open_loop(self.bundle, tracking.engine, tracking.threads)
             stack.callback(loop.close)
-            loop.statistics = StageStatistics(WINDOW)
+            loop.statistics = self.statistics
             self.recorder = self._open_recorder(loop)
             if self.recorder is not None:
                 stack.callback(self.recorder.close)
@@ -114,7 +115,7 @@ class Service:
             self._playback = cameras.playback if self.plan.settings.cameras.simulated else None
             cameras.start()
             monitor = HealthMonitor(
-                self._health_settings(), lambda: accounts.numbers(loop.statistics), self._record
+                self._health_settings(), lambda: accounts.numbers(self.statistics), self._record
             )
             stack.enter_context(monitor)
             about = self.bundle.manifest
@@ -279,6 +280,7 @@ class Service:
         return HealthSettings(disk_folder=self._folder or Path("/"), alarms=limits)
 
     def _record(self, record: HealthRecord) -> None:
+        self.accounts.add_health_cost(round(record.cost_ms * 1e6))
         if self.recorder is not None:
             self.recorder.health(record.to_dict())
 

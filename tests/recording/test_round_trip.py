@@ -151,8 +151,8 @@ def test_notes_and_mavlink_bytes_come_back(tmp_path):
     with FlightRecorder(tmp_path, LOSSLESS) as recorder:
         recorder.health({"cpu_c": 61.5, "queues": {"rgb": 1}, "share": np.float32(0.5), "none": float("nan")})
         recorder.event("camera lost", {"camera": "tir"})
-        recorder.mavlink("out", bytes(range(256)), "udpout:127.0.0.1:14550")
-        recorder.mavlink("in", b"\xfd\x00")
+        recorder.mavlink("udpout:127.0.0.1:14550", True, bytes(range(256)), 123)
+        recorder.mavlink("udpout:127.0.0.1:14550", False, b"\xfd\x00", 456)
     recording = open_recording(only_file(tmp_path))
     (health,) = recording.notes(topics.HEALTH)
     assert health.value == {"cpu_c": 61.5, "queues": {"rgb": 1}, "share": 0.5, "none": None}

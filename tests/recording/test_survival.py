@@ -20,7 +20,7 @@ from flights import LOSSLESS, noise_frame, only_file
 from edge_rgbt.errors import SequenceError
 from edge_rgbt.recording import FlightRecorder, RecorderSettings, open_recording, topics
 from edge_rgbt.recording.names import first_files
-from edge_rgbt.recording.outbox import Note, Outbox, Picture
+from edge_rgbt.recording.outbox import MOST_LINK_NOTES, Note, Outbox, Picture
 from edge_rgbt.recording.reader import RecordedFrame
 from edge_rgbt.types import Frame, Modality
 
@@ -285,6 +285,19 @@ def test_a_full_box_drops_its_oldest_pictures_and_keeps_every_note():
     assert [item.event_ns for item in taken if isinstance(item, Note)] == list(range(25))
     assert box.dropped_pictures == 15
     assert [item.order for item in taken if item] == sorted(item.order for item in taken if item)
+
+
+def test_a_flooded_link_drops_its_own_oldest_and_never_a_track():
+    box = Outbox(picture_bytes=1_000_000)
+    box.put(Note(topics.TRACK, {"first": True}, 0))
+    for k in range(MOST_LINK_NOTES + 7):
+        box.put(Note(topics.MAVLINK["in"], {"k": k}, k))
+    box.put(Note(topics.TRACK, {"last": True}, 0))
+    taken = [box.take(0) for _ in range(MOST_LINK_NOTES + 2)]
+    assert box.take(0) is None
+    assert (box.dropped_link_notes, box.dropped_notes) == (7, 0)
+    assert [item.value for item in taken if item.topic == topics.TRACK] == [{"first": True}, {"last": True}]
+    assert taken[1].value == {"k": 7}
 
 
 def test_a_disk_that_is_too_slow_costs_counted_frames_only(tmp_path):

@@ -33,7 +33,14 @@ def test_every_stage_of_the_table_names_code_that_exists():
     for stage in STAGES:
         for place in stage.code.split(", "):
             assert (package / place).exists(), f"{stage.name}: {place}"
-    assert len(STAGES) == 11
+    assert len(STAGES) == 15
+
+
+def test_the_table_names_every_part_of_the_service_with_its_pace_and_place():
+    places = {stage.place for stage in STAGES}
+    assert places == {"camera", "loop", "step", "recorder", "link", "health"}
+    assert {stage.pace for stage in STAGES} == {"frame", "pair", "second"}
+    assert len({stage.name for stage in STAGES}) == len(STAGES)
 
 
 def test_step_times_the_stages_of_the_table_in_their_order(loop):

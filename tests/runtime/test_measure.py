@@ -68,14 +68,19 @@ def test_cold_start_that_fails_says_why(bundle):
 
 
 def test_json_is_one_object_on_standard_output(bundle, capsys):
-    assert _bench("--bundle", str(bundle.path), "--frames", "5", "--threads", "1", "--json") == 0
+    assert (
+        _bench("--bundle", str(bundle.path), "--frames", "5", "--threads", "1", "--no-flight", "--json") == 0
+    )
     out, err = capsys.readouterr()
     assert json.loads(out)["cold_start"]["runs"] == 3
     assert err == ""
 
 
 def test_table_labels_network_only_and_whole_frame(bundle, capsys):
-    assert _bench("--bundle", str(bundle.path), "--frames", "5", "--threads", "1", "--no-warp") == 0
+    assert (
+        _bench("--bundle", str(bundle.path), "--frames", "5", "--threads", "1", "--no-warp", "--no-flight")
+        == 0
+    )
     out = capsys.readouterr().out
     for label in ("network only", "around the network", "whole frame", "cold start", "resident"):
         assert label in out
