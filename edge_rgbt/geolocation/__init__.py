@@ -1,7 +1,7 @@
 """Where on earth the tracked target is: telemetry, lines of sight, ground, and the target's motion."""
 
 from edge_rgbt.geolocation.clock import AutopilotClock
-from edge_rgbt.geolocation.locator import CameraView, Geolocator
+from edge_rgbt.geolocation.locator import CameraView, Geolocator, LocatorReport
 from edge_rgbt.geolocation.refusals import NoPosition
 from edge_rgbt.geolocation.settings import GeolocationSettings, MountSettings
 from edge_rgbt.geolocation.telemetry import Fix, GimbalAttitude, Telemetry, VehiclePosition
@@ -13,6 +13,7 @@ __all__ = [
     "GeolocationSettings",
     "Geolocator",
     "GimbalAttitude",
+    "LocatorReport",
     "MountSettings",
     "NoPosition",
     "Telemetry",

@@ -20,6 +20,7 @@ from edge_rgbt.geolocation.telemetry import Fix, Moment, Telemetry
 from edge_rgbt.rig import RigCamera
 from edge_rgbt.types import Box, TargetPosition, TrackState, TrackStatus
 
+LOCATED = "located"
 LOWEST_CAMERA_M = 0.5
 FIX_3D = 3
 _TURN_OVER_NS = 40_000_000  # over this the rate of turn is measured
@@ -39,6 +40,21 @@ class CameraView:
     hfov_deg: float
     vfov_deg: float
     ground: tuple[float, float, float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class LocatorReport:
+    """For people and health records. outcome: "located", or why not, of the last picture.
+
+    The sources are those of the last position, time_sigma_ms how far off its telemetry's times may have been:
+    40 ms or so says that the autopilot's clock is not known. outcomes: pictures by what came of them.
+    """
+
+    outcome: str
+    height_source: HeightSource | None
+    attitude_source: AttitudeSource | None
+    time_sigma_ms: float | None
+    outcomes: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +109,7 @@ class Geolocator:
         self.last: TargetPosition | NoPosition = NoPosition.NO_TARGET
         self.height_source: HeightSource | None = None
         self.attitude_source: AttitudeSource | None = None
+        self.time_sigma_ms: float | None = None
         self.outcomes: Counter[str] = Counter()
 
     def close(self) -> None:
@@ -107,8 +124,16 @@ class Geolocator:
         Takes a few tenths of a millisecond and waits for nobody.
         """
         self.last = self._located(state, track_id, width, height)
-        self.outcomes["located" if isinstance(self.last, TargetPosition) else self.last.name] += 1
+        self.outcomes[LOCATED if isinstance(self.last, TargetPosition) else self.last.name] += 1
         return self.last
+
+    def report(self) -> LocatorReport:
+        """What became of the pictures so far. For any thread."""
+        last = self.last
+        outcome = last.value if isinstance(last, NoPosition) else LOCATED
+        return LocatorReport(
+            outcome, self.height_source, self.attitude_source, self.time_sigma_ms, dict(self.outcomes)
+        )
 
     def view(self, t_ns: int, width: int, height: int) -> CameraView | NoPosition:
         """Where the camera is and looks at a time, for pictures of this size. For any thread."""
@@ -181,6 +206,7 @@ class Geolocator:
         latitude, longitude = frame.degrees(line.north_m, line.east_m)
         altitude = stand.place.altitude_m - ground.plane.drop_m
         self.height_source, self.attitude_source = ground.source, stand.attitude.source
+        self.time_sigma_ms = stand.time_sigma_ns / 1e6
         return _Solution(latitude, longitude, altitude, line.range_m, covariance, ground)
 
     def _stand(self, t_ns: int) -> _Stand | NoPosition:

@@ -206,9 +206,23 @@ def test_outcomes_are_counted_by_reason():
     vehicle = ready()
     answer(vehicle)
     answer(vehicle, status=TrackStatus.LOST)
-    assert vehicle.locator.outcomes == {"located": 1, "NO_TARGET": 1}
-    assert vehicle.locator.height_source == "home"
-    assert vehicle.locator.attitude_source == "gimbal"
+    report = vehicle.locator.report()
+    assert report.outcomes == {"located": 1, "NO_TARGET": 1}
+    assert report.outcome == "no target is tracked"
+    assert (report.height_source, report.attitude_source) == ("home", "gimbal")
+    assert report.time_sigma_ms == pytest.approx(5.4, abs=0.1)  # 5 ms of the picture, 2 of the offset
+
+
+def test_an_unknown_autopilot_clock_shows_in_the_report_r_tm_5():
+    vehicle = Vehicle()
+    vehicle.fly(NOW, 50)
+    vehicle.point(NOW, DOWN_45, 32)
+    located(vehicle)
+    assert vehicle.locator.report().time_sigma_ms == pytest.approx(40.3, abs=0.1)
+
+
+def test_every_reason_fits_into_a_status_text():
+    assert all(5 < len(reason.value) <= 50 for reason in NoPosition)
 
 
 def test_the_lever_arm_moves_the_camera_with_the_vehicles_attitude():
