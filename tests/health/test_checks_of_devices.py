@@ -223,9 +223,9 @@ def test_a_serial_device_that_is_not_there_is_wrong():
     assert (finding.verdict, "/dev/ttyNONE" in finding.found) == (Verdict.WRONG, True)
 
 
-def test_where_we_speak_first_opening_is_enough():
+def test_where_we_speak_first_an_answer_is_not_waited_for_long():
     began_s = time.monotonic()
-    assert _link("udpout:127.0.0.1:14550", 60.0).verdict is Verdict.GOOD
+    assert _link("udpout:127.0.0.1:14550", 60.0).verdict is Verdict.NOTE
     assert time.monotonic() - began_s < 30
 
 
