@@ -118,6 +118,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--rate-hz", type=float, default=30.0)
+    parser.add_argument("--target-height", type=float, help="metres, as configured; the true one if left out")
     parser.add_argument("--tracker", action="store_true", help="boxes from the tracker on rendered pictures")
     parser.add_argument("--bundle", type=Path, help="model bundle; the shipped one if left out")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the tables")
@@ -136,7 +137,8 @@ def report(args: argparse.Namespace) -> int:
         scenario = make_scenario(seed, seconds=args.seconds)
         seen = sightings(scenario, args.rate_hz, seed, bundle)
         for draw in range(args.draws):
-            flown.append(fly(scenario, seen, seed * 100 + draw, FLAGS[(seed + draw) % len(FLAGS)]))
+            flags = FLAGS[(seed + draw) % len(FLAGS)]
+            flown.append(fly(scenario, seen, seed * 100 + draw, flags, height_m=args.target_height))
         for kind in GATES:
             fault = Fault(kind, round(args.seconds / 2 * SECOND), round((args.seconds / 2 + 2) * SECOND))
             faulty[kind].append(fly(scenario, seen, seed * 100, 32, fault))
@@ -206,14 +208,21 @@ def tracked(scenario: Scenario, rate_hz: float, bundle: Bundle) -> list[TrackSta
     return states
 
 
-def fly(scenario: Scenario, seen: list[Sighting], seed: int, flags: int, fault: Fault | None = None) -> Flown:
-    """One flight with one draw of errors."""
+def fly(
+    scenario: Scenario,
+    seen: list[Sighting],
+    seed: int,
+    flags: int,
+    fault: Fault | None = None,
+    height_m: float | None = None,
+) -> Flown:
+    """One flight with one draw of errors. height_m: of the target, as configured; None for the true one."""
     camera = scenario.rig.rgb
     kind = scenario.world.movers[scenario.world.target_id].kind
     settings = GeolocationSettings(
         hfov_deg=camera.horizontal_fov_deg,
         target="person" if kind in PERSON_KINDS else "vehicle",
-        target_height_m=SIZES[kind][2],
+        target_height_m=SIZES[kind][2] if height_m is None else height_m,
     )
     autopilot = NoisyAutopilot(scenario.pose, seed, flags=flags, fault=fault)
     conversation = Conversation(autopilot, settings)
