@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
@@ -67,13 +68,24 @@ class PoseSource(Protocol):
     def pose(self, t_ns: int) -> Pose: ...
 
 
-def make_world(seed: int, preset: str | None, seconds: float, target_kind: str | None = None) -> World:
-    """Builds the world of a seed. Raises UsageError for an unknown preset or kind."""
+def make_world(
+    seed: int,
+    preset: str | None,
+    seconds: float,
+    target_kind: str | None = None,
+    course: Callable[[Mover], np.ndarray] | None = None,
+) -> World:
+    """Builds the world of a seed. Raises UsageError for an unknown preset or kind.
+
+    course: gives the target another track than its own, with as many rows (see Mover).
+    """
     if target_kind is not None and target_kind not in KINDS:
         raise UsageError(f"unknown target kind {target_kind!r}: choose one of {', '.join(KINDS)}")
     conditions = make_conditions(seed, preset)
     layout = make_layout(seed)
     movers, target = populate(seed, layout, seconds, target_kind or choose_target_kind(seed))
+    if course is not None:
+        movers[target] = replace(movers[target], track=course(movers[target]))
     materials, paint = paint_ground(layout, seed)
     index = add_grain(materials, layout, seed)
     scene = Scene(layout, movers, conditions, lamp_light(layout), seed)
@@ -297,12 +309,14 @@ def make_scenario(
     pitch_deg: float | None = None,
     residual_px: float = 2.5,
     steering: str = "truth",
+    course: Callable[[Mover], np.ndarray] | None = None,
 ) -> Scenario:
     """One flight; everything not given is chosen by the seed.
 
     preset: "day", "dusk", "night", "rain" or "crossover". Sizes are (width, height). residual_px: how far
     `nominal_registration` is off in RGB pixels. steering: "truth" (the drone knows where the target is) or
-    "tracker" (it knows only what `observe` tells it). Raises UsageError for values that cannot be.
+    "tracker" (it knows only what `observe` tells it). course: see `make_world`. Raises UsageError for values
+    that cannot be.
     """
     if steering not in ("truth", "tracker"):
         raise UsageError(f'steering is {steering!r}: use "truth" or "tracker"')
@@ -310,7 +324,7 @@ def make_scenario(
         raise UsageError(
             f"a flight needs a duration and images of at least 32 px, got {seconds} s, {rgb_size}, {tir_size}"
         )
-    world = make_world(seed, preset, seconds, target_kind)
+    world = make_world(seed, preset, seconds, target_kind, course)
     kind = world.movers[world.target_id].kind
     rig, altitude, pitch = _choose_view(seed, kind, rgb_size, tir_size, residual_px)
     plan = make_plan(seed, altitude_m or altitude, pitch_deg or pitch)

@@ -101,6 +101,17 @@ def test_the_scenario_renders_from_the_vehicle_and_agrees_with_the_projection() 
         assert (truth.full_box.cx, truth.full_box.cy) == pytest.approx((projected.cx, projected.cy), abs=6)
 
 
+def test_the_rendered_target_walks_the_walkers_course() -> None:
+    walker = Walker(5, 12, speed_m_s=2.0)
+    scenario = make_scenario(7, "day", 8.0, target_kind="person", course=walker.course)
+    begin = scenario.truth(0, Modality.RGB).world_position
+    for t_s in (0.0, 2.5, 7.0):
+        state, truth = walker.at(t_s), scenario.truth(round(t_s * 1e9), Modality.RGB)
+        expected = (begin[0] + state.east, begin[1] + state.north)
+        assert truth.world_position[:2] == pytest.approx(expected, abs=0.1)
+        assert truth.speed_m_s == pytest.approx(2.0)
+
+
 def test_the_vehicles_place_in_the_scenario_is_its_place_on_earth() -> None:
     home = Home(10.0, 20.0, 100.0)
     pose = Vehicle(VehicleSettings(home=home, position=(100.0, -50.0, -30.0))).pose(0)

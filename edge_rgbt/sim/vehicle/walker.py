@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge_rgbt.sim.noise import generator
+from edge_rgbt.sim.objects import Mover
 
 _STEP_S = 0.05
 _TURN_RAD_S = math.radians(90)
@@ -70,3 +71,17 @@ class Walker:
         v_north, v_east = self.speed_m_s * math.cos(course), self.speed_m_s * math.sin(course)
         hidden = any(begin <= t_s < end for begin, end in self.hidden)
         return WalkerState(north, east, v_north, v_east, course, hidden)
+
+    def course(self, mover: Mover) -> np.ndarray:
+        """This walk as the track of a mover of the simulated world, from where that one stands at first.
+
+        See `make_scenario`. Before the flight begins it stands still.
+        """
+        begin, origin = mover.at(0.0), self.at(0.0)
+        rows = np.empty_like(mover.track)
+        for k in range(len(rows)):
+            t_s = max(mover.start_s + k * mover.step_s, 0.0)
+            state = self.at(t_s)
+            x, y = begin[0] + state.east - origin.east, begin[1] + state.north - origin.north
+            rows[k] = (x, y, math.pi / 2 - state.course_rad, self.speed_m_s, self.speed_m_s * t_s)
+        return rows
