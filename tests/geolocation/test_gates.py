@@ -1,5 +1,6 @@
 """No position where a gate of section 8.6 fails, and the reason is named (R-GS-1, acceptance 9)."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -18,10 +19,12 @@ from flying import (
     status,
 )
 
-from edge_rgbt.geolocation import GeolocationSettings, MountSettings, NoPosition
+from edge_rgbt.geolocation import GeolocationSettings, Geolocator, MountSettings, NoPosition
 from edge_rgbt.geolocation.earth import LocalFrame
 from edge_rgbt.geolocation.rotations import from_degrees
 from edge_rgbt.mavlink.dialect import common as dialect
+from edge_rgbt.register import Lens
+from edge_rgbt.rig import RigCamera
 from edge_rgbt.types import TargetPosition, TrackStatus
 
 NOW = 50 * SECOND
@@ -245,6 +248,37 @@ def test_the_misalignment_turns_the_line_of_sight():
     found = located(ready(settings, MountSettings(misalignment_deg=(0, -15, 0)), pitch_deg=-30))
     north, east = LocalFrame.at(*HOME).metres(found.latitude_deg, found.longitude_deg)
     assert (north, east) == pytest.approx((50, 0), abs=0.01)
+
+
+def calibrated(vehicle: Vehicle, distortion=()) -> Vehicle:
+    """The same with a calibrated lens, of 60 degrees like the field of view, instead of the latter."""
+    focal = 640 / math.tan(math.radians(30))
+    lens = Lens((focal, focal), (639.5, 359.5), distortion)
+    camera = RigCamera("a camera", 1280, 720, lens=lens)
+    vehicle.locator = Geolocator(vehicle.telemetry, GeolocationSettings(), MountSettings(), camera)
+    return vehicle
+
+
+def test_a_calibrated_lens_takes_the_place_of_the_field_of_view():
+    box = {"fraction": (0.7, 0.4)}
+    by_angle, by_lens = located(ready(), **box), located(calibrated(ready()), **box)
+    assert by_lens.latitude_deg == pytest.approx(by_angle.latitude_deg, abs=1e-9)
+    bent = located(calibrated(ready(), (-0.3, 0.1, 0.0, 0.0)), **box)
+    north, east = LocalFrame.at(by_lens.latitude_deg, by_lens.longitude_deg).metres(
+        bent.latitude_deg, bent.longitude_deg
+    )
+    assert math.hypot(north, east) > 0.2
+
+
+def test_pictures_of_another_size_than_the_calibrations_are_refused():
+    vehicle = calibrated(ready())
+    assert vehicle.locator.locate(seen_at(NOW), 1, 640, 512) is NoPosition.PICTURE_SIZE
+    assert vehicle.locator.view(NOW, 640, 512) is NoPosition.PICTURE_SIZE
+
+
+def test_a_target_where_the_lens_calibration_does_not_reach_is_refused():
+    vehicle = calibrated(ready(), (-2.0, 0.0, 0.0, 0.0))
+    assert answer(vehicle, fraction=(0.05, 0.05)) is NoPosition.OUTSIDE_LENS
 
 
 def test_another_vehicles_telemetry_is_not_ours():
