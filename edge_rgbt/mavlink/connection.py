@@ -17,7 +17,8 @@ from typing import Any
 
 from edge_rgbt.mavlink.endpoint import Endpoint
 from edge_rgbt.mavlink.exchange import Priority
-from edge_rgbt.mavlink.framing import Decoder, Frame, FrameCounters, FrameReader, FrameWriter
+from edge_rgbt.mavlink.framing import Decoder, Frame, FrameCounters, FrameWriter
+from edge_rgbt.mavlink.hearing import Hearing
 from edge_rgbt.mavlink.links import Outlet, OutletWatch, Peer, make_link, open_at_start
 from edge_rgbt.mavlink.outbox import Outbox, Parcel
 from edge_rgbt.mavlink.signing import SignatureCounters, Signer
@@ -27,9 +28,6 @@ BACK_OFF_S = (0.5, 1.0, 2.0, 4.0, 5.0)
 HEALTHY_AFTER_NS = 10_000_000_000
 UP_WITHIN_NS = 3_000_000_000
 LOST_AFTER_NS = 5_000_000_000
-FRAMES_PER_S = 1500  # heard of one peer; a busy autopilot sends some hundreds
-ALL_FRAMES_PER_S = 4000  # heard on one endpoint
-_GARBAGE_BYTES = 40  # take about as long to read as a frame
 _TURN_S = 0.25  # the longest that an unplugged line goes unnoticed
 _THROTTLED_S = 0.02
 _PARCELS_AT_ONCE = 64
@@ -105,25 +103,6 @@ class Ears:
     outlets: Callable[[Connection, list[Outlet]], None] | None = None
 
 
-class _Allowance:
-    """How many frames may still be heard, up to a second's worth."""
-
-    def __init__(self, per_s: int) -> None:
-        self._per_s, self.left = per_s, float(per_s)
-        self._at_ns = time.monotonic_ns()
-
-    def earn(self, now_ns: int) -> float:
-        self.left = min(self.left + (now_ns - self._at_ns) * 1e-9 * self._per_s, self._per_s)
-        self._at_ns = now_ns
-        return self.left
-
-
-class _PeerReader:
-    def __init__(self, counters: FrameCounters) -> None:
-        self.reader = FrameReader(counters)
-        self.allowance = _Allowance(FRAMES_PER_S)
-
-
 class Connection:
     """Sends and hears on one endpoint from its own thread, for ever (R-EP-1, R-EP-2).
 
@@ -134,7 +113,7 @@ class Connection:
         self, endpoint: Endpoint, bytes_per_s: float, ears: Ears, signer: Signer | None = None
     ) -> None:
         self.endpoint, self.url = endpoint, str(endpoint)
-        self._counters, self.frames = LinkCounters(), FrameCounters()
+        self._counters, self._hearing = LinkCounters(), Hearing()
         self.problem = ""
         self._link = make_link(endpoint)
         self._open = False
@@ -143,7 +122,6 @@ class Connection:
         self.signer = signer
         self._decoder = Decoder()
         self._writer = FrameWriter(None if signer is None else signer.sign)
-        self._readers: dict[Peer, _PeerReader] = {}
         self._state = LinkState.CLOSED
         self._up = False
         self._outlets = OutletWatch(self._link, ears.outlets and partial(ears.outlets, self))
@@ -151,7 +129,6 @@ class Connection:
         self._opened_ns = self._retry_ns = self._told_ns = 0
         self._failures = 0
         self._close_by_ns: int | None = None
-        self._allowance = _Allowance(ALL_FRAMES_PER_S)
         self._bell, self._clapper = socket.socketpair()
         self._bell.setblocking(False)
         self._clapper.setblocking(False)
@@ -173,7 +150,16 @@ class Connection:
     @property
     def counters(self) -> LinkCounters:
         """As of now."""
-        return replace(self._counters, dropped=self._counters.dropped + self._outbox.dropped)
+        return replace(
+            self._counters,
+            dropped=self._counters.dropped + self._outbox.dropped,
+            received_bytes=self._hearing.bytes,
+            flooded=self._hearing.flooded,
+        )
+
+    @property
+    def frames(self) -> FrameCounters:
+        return self._hearing.frames
 
     @property
     def signatures(self) -> SignatureCounters:
@@ -206,8 +192,10 @@ class Connection:
             self.finish(timeout_s)
         if self._thread.is_alive():
             self._thread.join(timeout_s + 0.5)  # resolving a host's name can hold it; the thread is a daemon
-        elif self._open:
+        else:
             self._link.close()
+            self._bell.close()
+            self._clapper.close()
 
     def _wake(self) -> None:
         with suppress(OSError):  # full: it is awake already; closed: it needs no waking
@@ -250,32 +238,8 @@ class Connection:
 
     def _hear(self) -> None:
         chunks = self._link.receive()
-        now_ns, peers = time.monotonic_ns(), self._link.peers
-        for peer in [peer for peer in self._readers if peer not in peers]:
-            del self._readers[peer]
-        for peer, data in chunks:
-            self._counters.received_bytes += len(data)
-            if peer not in self._readers:
-                self._readers[peer] = _PeerReader(self.frames)
-        self._allowance.earn(now_ns)
-        # Whoever sent least so far goes first, so that a flood is at the expense of those that make it.
-        chunks.sort(key=lambda chunk: -self._readers[chunk[0]].allowance.earn(now_ns))
-        for peer, data in chunks:
-            self._take_in(peer, data, now_ns)
-        for peer in self._readers.keys() - {peer for peer, _ in chunks}:
-            self._take_in(peer, b"", now_ns)
-
-    def _take_in(self, peer: Peer, data: bytes, now_ns: int) -> None:
-        one = self._readers[peer]
-        if min(one.allowance.left, self._allowance.left) < 1:
-            self._counters.flooded += len(data)
-            return
-        skipped = self.frames.skipped_bytes
-        frames = one.reader.feed(data, now_ns)
-        cost = len(frames) + (self.frames.skipped_bytes - skipped) / _GARBAGE_BYTES
-        one.allowance.left -= cost
-        self._allowance.left -= cost
-        for frame in frames:
+        now_ns = time.monotonic_ns()
+        for peer, frame in self._hearing.take_in(chunks, self._link.peers):
             self._admit(frame, peer, now_ns)
 
     def _admit(self, frame: Frame, peer: Peer, now_ns: int) -> None:
@@ -323,7 +287,8 @@ class Connection:
         if not peers:
             self._counters.dropped += 1
             return
-        self._outbox.budget.spend(len(frame) * peers)
+        if not parcel.frame:  # what is passed on for others is not ours to save
+            self._outbox.budget.spend(len(frame) * peers)
         self._counters.messages += 1
         self._counters.bytes += len(frame) * peers
         self._counters.statuses += kind == "CAMERA_TRACKING_IMAGE_STATUS"
@@ -371,7 +336,7 @@ class Connection:
         self._outlets.look(False)
         self._link.close()
         self._open = False
-        self._readers.clear()
+        self._hearing.forget()
         self._outbox.clear(but_heartbeats=True)
         wait_s = BACK_OFF_S[min(self._failures, len(BACK_OFF_S) - 1)] * random.uniform(0.8, 1.2)
         self._failures += 1

@@ -28,6 +28,7 @@ from edge_rgbt.mavlink.tap import OnBytes, Tap
 
 LOG = logging.getLogger(__name__)
 _TOLD_EVERY_NS = 10_000_000_000
+_TOLD_AFTER_BEATS = 10
 _STUCK_AFTER_S = 0.5
 _SPEAKS_FIRST = ("udpout", "tcp", "serial")  # the other side cannot know us before we send
 _SETUP_SIGNING = 256
@@ -118,6 +119,7 @@ class Station:
         self._started = self._closed = False
         self._own_ids_heard = self._unheard = 0
         self._conflict_told_ns = -_TOLD_EVERY_NS
+        self._unknown_beats = 0
         self._metronome = Metronome(self._beat)
         self._conversation = Conversation(components, self._send, self._update_health)
 
@@ -229,6 +231,9 @@ class Station:
 
     def _open_the_path(self) -> None:
         """Until the vehicle is known, where the other side waits for us (R-ID-1, R-HB-2)."""
+        self._unknown_beats += 1
+        if self._unknown_beats == _TOLD_AFTER_BEATS:
+            LOG.warning("no autopilot heard; the camera stays silent until one is or mavlink.sysid is set")
         for connection in self._connections.values():
             if connection.endpoint.scheme in _SPEAKS_FIRST:
                 connection.post(_beat_of(Speaker.COMPANION, self._identities.provisional, Health.BOOT))

@@ -310,7 +310,7 @@ def test_a_peer_is_forgotten_after_fifteen_silent_seconds_r_ep_5(monkeypatch):
         ground.send(Voice().heartbeat(), port)
         assert wait_for(lambda: one.connection.peers == 1)
         assert wait_for(lambda: one.connection.peers == 0)
-        assert wait_for(lambda: not one.connection._readers)  # nor what it had begun to say
+        assert wait_for(lambda: not one.connection._hearing._readers)  # nor what it had begun to say
 
 
 def test_the_peer_table_is_bounded_and_strangers_do_not_drive_out_ground_stations_r_ep_5():

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_rgbt.mavlink.camera.component import CameraComponent
 from edge_rgbt.mavlink.exchange import Outgoing, Priority
 from edge_rgbt.mavlink.messages import Health, TargetPhase, target_status
 from edge_rgbt.mavlink.settings import MavlinkSettings
@@ -175,10 +176,11 @@ def test_random_bytes_and_frames_on_every_endpoint_disturb_nothing_acceptance_14
         f"tcpin:127.0.0.1:{tcp_port}",
         f"tcp:127.0.0.1:{server.getsockname()[1]}",
     )
-    sink, loop = Sink(), FrameLoop()
+    sink, loop, camera = Sink(), FrameLoop(), CameraComponent()
+    camera.ready()
     with UdpEnd() as ground:
         settings = MavlinkSettings(url=(*urls, f"udpout:127.0.0.1:{ground.port}"), sysid=7)
-        with Station(settings, [sink]) as station:
+        with Station(settings, [sink, camera]) as station:
             server.settimeout(5)
             accepted, _ = server.accept()
             assert wait_for(lambda: ground.peer)
