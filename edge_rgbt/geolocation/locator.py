@@ -263,8 +263,8 @@ class Geolocator:
             motion.update(t_ns, north, east, solution.covariance)
             self._confirmed_ns = t_ns
         now = motion.at(t_ns)
-        # The errors of attitude, heading and position last for many pictures. The filter, which takes them
-        # to be new in each, would soon call itself surer than it is; so what is published never is.
+        # Not the filter's own covariance: most errors last for many pictures and do not average out, so what
+        # is published is never surer than one picture alone.
         covariance = _sum(solution.covariance, now.growth)
         horizontal = largest_sigma(covariance)
         if horizontal > self._settings.max_horizontal_sigma_m:
