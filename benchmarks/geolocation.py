@@ -42,6 +42,7 @@ from edge_rgbt.geolocation import (  # noqa: E402
     NoPosition,
 )
 from edge_rgbt.geolocation.earth import LocalFrame  # noqa: E402
+from edge_rgbt.metrics.measures import overlap  # noqa: E402
 from edge_rgbt.register import Registration  # noqa: E402
 from edge_rgbt.sim import Scenario, make_scenario  # noqa: E402
 from edge_rgbt.sim.objects import PERSON_KINDS, SIZES  # noqa: E402
@@ -76,12 +77,16 @@ GATES = {
 
 @dataclass(frozen=True)
 class Sighting:
-    """A track state of one picture and where the target really was: metres east and north, and its speed."""
+    """A track state of one picture and where the target really was: metres east and north, and its speed.
+
+    right: the box overlaps the true one by more than half.
+    """
 
     state: TrackState
     east_m: float
     north_m: float
     velocity_ne_mps: tuple[float, float]
+    right: bool
 
 
 @dataclass
@@ -90,8 +95,8 @@ class Flown:
 
     label: str
     pictures: int = 0
-    allowed: int = 0  # pictures in which no gate should fail
     errors: list[tuple[float, float]] = field(default_factory=list)
+    right: list[bool] = field(default_factory=list)
     covariances: list[tuple[float, float, float]] = field(default_factory=list)
     velocity_errors: list[float] = field(default_factory=list)
     velocity_sigmas: list[float] = field(default_factory=list)
@@ -158,8 +163,15 @@ def sightings(scenario: Scenario, rate_hz: float, seed: int, bundle: Bundle | No
     found = []
     for state in states:
         x, y, heading, speed, _ = target.at(state.timestamp_ns / 1e9).tolist()
-        found.append(Sighting(state, x, y, (speed * math.sin(heading), speed * math.cos(heading))))
+        velocity = (speed * math.sin(heading), speed * math.cos(heading))
+        truth = scenario.truth(state.timestamp_ns, Modality.RGB).box
+        found.append(Sighting(state, x, y, velocity, truth is not None and _overlap(state.box, truth) > 0.5))
     return found
+
+
+def _overlap(box: Box, truth: Box) -> float:
+    one, other = np.array([box.as_tuple()]), np.array([truth.as_tuple()])
+    return float(overlap(one, other)[0])
 
 
 def truth_states(scenario: Scenario, rate_hz: float, seed: int) -> list[TrackState]:
@@ -256,6 +268,7 @@ def note(
     true = autopilot.geodetic(sighting.east_m, sighting.north_m, 0.0)
     north, east = LocalFrame.at(*true).metres(found.latitude_deg, found.longitude_deg)
     flown.errors.append((north, east))
+    flown.right.append(sighting.right)
     flown.covariances.append(found.covariance_ne_m2)
     flown.times_ns.append(sighting.state.timestamp_ns)
     if found.velocity_ned_mps is not None and found.speed_sigma_mps is not None:
@@ -268,6 +281,7 @@ def note(
 def summarised(flown: list[Flown]) -> dict[str, float | int]:
     """Over all flights and draws, every located picture counting alike."""
     distances = np.concatenate([f.distances for f in flown])
+    right = np.array([r for f in flown for r in f.right], bool)
     errors = np.concatenate([np.hypot(*np.array(f.errors).T) for f in flown if f.errors])
     sigmas = [math.sqrt(nn + ee) for f in flown for nn, _, ee in f.covariances]
     speeds = np.array([v for f in flown for v in f.velocity_errors] or [math.nan])
@@ -278,6 +292,8 @@ def summarised(flown: list[Flown]) -> dict[str, float | int]:
         "pictures": pictures,
         "located": round(len(distances) / pictures, 4),
         "inside_95": round(float((distances <= INSIDE_95).mean()), 4),
+        "right_boxes": round(float(right.mean()), 4),
+        "inside_95_of_right": round(float((distances[right] <= INSIDE_95).mean()), 4),
         "runs_mean_inside_95": round(
             statistics.fmean(float((f.distances <= INSIDE_95).mean()) for f in flown if f.errors), 4
         ),
