@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import socket
 import threading
@@ -11,12 +12,16 @@ from typing import Any
 
 import pytest
 
+from edge_rgbt.commands import sim_vehicle
 from edge_rgbt.errors import EdgeRgbtError, UsageError
-from edge_rgbt.mavlink.autopilot.process import VehicleOrder, VehicleProcess, serve
+from edge_rgbt.mavlink.autopilot import FlightMode
+from edge_rgbt.mavlink.autopilot.process import VehicleOrder, VehicleProcess, make_autopilot, serve
+from edge_rgbt.mavlink.autopilot.settings import SimulatedVehicleSettings
 from edge_rgbt.mavlink.dialect import common as dialect
 from edge_rgbt.mavlink.framing import Decoder, FrameCounters, FrameReader, FrameWriter
 from edge_rgbt.mavlink.identity import Identity
-from edge_rgbt.sim.vehicle import VehicleSettings
+from edge_rgbt.settings import build_settings
+from edge_rgbt.sim.vehicle import PERFECT, VehicleSettings
 
 PATIENCE_S = 10.0
 
@@ -177,3 +182,49 @@ def test_in_its_own_process_it_starts_where_the_flight_does_and_gives_poses(list
         process.close()
         with pytest.raises(EdgeRgbtError, match="vehicle"):
             again.pose(400_000_000)
+
+
+def command(*arguments: str) -> int:
+    """`edge-rgbt sim-vehicle` with these arguments, in this process."""
+    parser = argparse.ArgumentParser()
+    sim_vehicle.configure(parser)
+    return sim_vehicle.run(parser.parse_args(arguments))
+
+
+def test_the_command_flies_for_so_many_seconds(
+    listener: socket.socket, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = f"udpout:127.0.0.1:{listener.getsockname()[1]}"
+    assert (
+        command("--stack", "arducopter", "--endpoint", url, "--seconds", "0.3", "--set", "foll_sysid=9") == 0
+    )
+    assert "arducopter, system 1" in capsys.readouterr().out
+    assert over(listener).wait_for("HEARTBEAT").autopilot == dialect.MAV_AUTOPILOT_ARDUPILOTMEGA
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("--stack", "pixhawk"), "'px4', 'arducopter'"),
+        (("--mode", "acro"), "acro"),
+        (("--mode", "guided"), "cannot begin"),
+        (("--wind", "40"), "0 to 12"),
+        (("--set", "FLW_TGT_DST"), "NAME=VALUE"),
+        (("--set", "FLW_TGT_DST=nan"), "NAME=VALUE"),
+        (("--set", "NO_SUCH=1"), "NO_SUCH"),
+        (("--endpoint", "14550"), "udpout:HOST:PORT"),
+        (("--seconds", "0"), "more than 0"),
+    ],
+)
+def test_a_wrong_call_says_what_is_allowed(arguments: tuple[str, ...], named: str) -> None:
+    with pytest.raises(UsageError, match=named):
+        command(*arguments)
+
+
+def test_the_configurations_table_becomes_the_vehicles_order() -> None:
+    values = {"stack": "arducopter", "mode": "follow", "parameters": ["FOLL_OFS_X=-20"], "exact": True}
+    settings = build_settings(SimulatedVehicleSettings, values, "flight.toml", "simulator.vehicle.")
+    autopilot = make_autopilot(settings.order(seed=4), 0)
+    assert autopilot.parameters["FOLL_OFS_X"] == -20.0
+    assert autopilot.flight.mode is FlightMode.FOLLOW
+    assert autopilot.vehicle.settings.errors == PERFECT

@@ -101,6 +101,7 @@ def test_the_scenario_renders_from_the_vehicle_and_agrees_with_the_projection() 
         assert (truth.full_box.cx, truth.full_box.cy) == pytest.approx((projected.cx, projected.cy), abs=6)
 
 
+@pytest.mark.slow
 def test_the_rendered_target_walks_the_walkers_course() -> None:
     walker = Walker(5, 12, speed_m_s=2.0)
     scenario = make_scenario(7, "day", 8.0, target_kind="person", course=walker.course)

@@ -19,6 +19,7 @@ from multiprocessing.connection import Client, Connection, Listener
 
 from edge_rgbt.errors import EdgeRgbtError, UsageError
 from edge_rgbt.mavlink.autopilot.autopilot import AutopilotSettings, SimulatedAutopilot
+from edge_rgbt.mavlink.autopilot.flight import ACCEPTED
 from edge_rgbt.mavlink.autopilot.modes import FlightMode
 from edge_rgbt.mavlink.autopilot.server import AutopilotServer
 from edge_rgbt.mavlink.autopilot.stacks import STACKS
@@ -59,7 +60,7 @@ class VehicleOrder:
 
 
 def make_autopilot(order: VehicleOrder, began_ns: int) -> SimulatedAutopilot:
-    """Builds it. Raises UsageError for a parameter that this autopilot does not have."""
+    """Builds it. Raises UsageError for a parameter or a mode that this autopilot does not have."""
     vehicle = Vehicle(order.vehicle, order.seed)
     settings = AutopilotSettings(system=order.system, ports=order.endpoints)
     autopilot = SimulatedAutopilot(vehicle, STACKS[order.stack], settings, began_ns)
@@ -68,7 +69,8 @@ def make_autopilot(order: VehicleOrder, began_ns: int) -> SimulatedAutopilot:
             raise UsageError(f"the simulated {order.stack} has no parameter {name!r}")
         autopilot.parameters[name] = value
     autopilot.flight.refresh_parameters()
-    autopilot.flight.change_mode(order.mode, 0)
+    if autopilot.flight.change_mode(order.mode, 0) != ACCEPTED:
+        raise UsageError(f"the simulated {order.stack} cannot begin in mode {order.mode.value!r}; try hold")
     return autopilot
 
 
