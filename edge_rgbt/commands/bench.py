@@ -113,7 +113,8 @@ def _flight_lines(flight: dict | None, budgets: dict[str, float | None]) -> list
     if "missing" in flight:
         return [f"the service in flight is not measured: {flight['missing']}", ""]
     age = f"age p50 {flight['frame_age_p50_ms']} ms, p99 {flight['frame_age_p99_ms']} ms"
-    head = f"the service at {flight['rate_hz']:g} Hz, recorder and link at work: {flight['pairs']} pairs, {age}"
+    pairs = f"{flight['pairs']} pairs, {age}"
+    head = f"the service at {flight['rate_hz']:g} Hz, recorder and link at work: {pairs}"
     rows = [_row(name, row, budgets.get(name)) for name, row in flight["stages"].items()]
     outside = f"{'':>9}{flight['outside_engine_ms']:>9.3f}{'':>9}{_OUTSIDE_MS:>9.1f}"
     total = f"{'outside the engine, medians':<28}{outside}"

@@ -126,7 +126,7 @@ class Service:
             began_s = time.monotonic()
             self._fly(loop, publisher, watchdog, None if seconds is None else began_s + seconds)
             watchdog.stopping()
-            cameras.require_possible()
+            self._require_possible(cameras)
             flown_s = time.monotonic() - began_s
         counts = accounts.counts
         return ServiceReport(
@@ -138,10 +138,19 @@ class Service:
             accounts.flat(),
         )
 
+    def _require_possible(self, cameras: CameraThreads) -> None:
+        """A camera that can never deliver is a mistake of the configuration; once the service has tracked
+        anything, it goes on with the other one."""
+        if not self.accounts.counts["tracked"]:
+            cameras.require_possible()
+
     def _fly(
         self, loop: TrackingLoop, publisher: TrackPublisher, watchdog: Watchdog, until_s: float | None
     ) -> None:
+        cameras = self.accounts.cameras
+        assert cameras is not None
         while not self._stop.is_set() and not self._inbox.ended:
+            self._require_possible(cameras)
             if until_s is not None and time.monotonic() >= until_s:
                 break
             for pair in self._paired(self._inbox.take(self._patience_s())):
@@ -174,6 +183,8 @@ class Service:
     def _track(self, loop: TrackingLoop, publisher: TrackPublisher, pair: FramePair) -> None:
         self.accounts.counts["pairs"] += 1
         self._note_usable(pair.usable)
+        if not self._fit_registration(loop, pair):
+            return
         start, idle = self._start_box, self._status is TrackStatus.IDLE
         if start is None and idle:
             start = self._simulated_target(pair)
@@ -202,7 +213,6 @@ class Service:
         self._spent_ns.clear()
 
     def _step(self, loop: TrackingLoop, pair: FramePair, start: Box | None) -> TrackState:
-        self._fit_registration(loop, pair)
         if self.recorder is None:
             return loop.step(pair, start)
         began_ns = time.perf_counter_ns()
@@ -241,19 +251,28 @@ class Service:
             LOG.error("pair not tracked: %s", fault, exc_info=own_fault)
             self._fault_told_ns = now_ns
 
-    def _fit_registration(self, loop: TrackingLoop, pair: FramePair) -> None:
-        """Once both cameras have shown what size they really have."""
+    def _fit_registration(self, loop: TrackingLoop, pair: FramePair) -> bool:
+        """Once both cameras have shown what size they really have. False if the calibration is for others:
+        then nothing can be tracked, and before anything was, the service had better not start."""
         if loop.registration is not None or ABSENT in (pair.rgb.sequence, pair.tir.sequence):
-            return
+            return True
+        try:
+            loop.registration = self._registration(pair)
+        except UsageError as error:
+            if not self.accounts.counts["tracked"]:
+                raise UsageError(f"pairing.calibration: {error}") from None
+            self._survive(str(error))
+        return loop.registration is not None
+
+    def _registration(self, pair: FramePair) -> Registration:
         rgb, tir = (pair.rgb.width, pair.rgb.height), (pair.tir.width, pair.tir.height)
         rig = self.plan.rig
         if rig is not None:
             range_m = self.plan.settings.pairing.range_m
-            loop.registration = rig.for_sizes(rgb, tir).registration(range_m)
-        elif self._playback is not None and self._playback.info is not None:
-            loop.registration = Registration(self._playback.info.registration, rgb)
-        else:
-            loop.registration = Registration.stretch(tir, rgb)
+            return rig.for_sizes(rgb, tir).registration(range_m)
+        if self._playback is not None and self._playback.info is not None:
+            return Registration(self._playback.info.registration, rgb)
+        return Registration.stretch(tir, rgb)
 
     def _simulated_target(self, pair: FramePair) -> Box | None:
         """Where the simulator's target is in this pair, once enough of it is in view."""

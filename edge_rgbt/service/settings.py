@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge_rgbt.cameras.settings import CameraSettings
+from edge_rgbt.engine import ENGINES
 from edge_rgbt.errors import UsageError
 from edge_rgbt.recording.settings import RecorderSettings
 from edge_rgbt.rig import Rig
@@ -62,6 +63,8 @@ class Tracking:
     threads: int | None = None
 
     def __post_init__(self) -> None:
+        if self.engine not in ENGINES:
+            raise ValueError(f"engine is '{self.engine}', expected {' or '.join(ENGINES)}")
         if self.threads is not None and not 1 <= self.threads <= 64:
             raise ValueError(f"threads is {self.threads}, expected 1 to 64")
 
@@ -134,6 +137,12 @@ class ServiceSettings:
     def __post_init__(self) -> None:
         if self.target.simulated and not self.cameras.simulated:
             raise ValueError("target.simulated needs simulator cameras; give target.box_px")
+        box, rgb = self.target.box(), self.cameras.rgb
+        promised = None if rgb.width_px is None or rgb.height_px is None else (rgb.width_px, rgb.height_px)
+        if box is not None and promised is not None and not box.touches(*promised):
+            raise ValueError(
+                f"target.box_px {box.as_tuple()} lies outside the RGB picture of {promised[0]}x{promised[1]}"
+            )
 
 
 @dataclass(frozen=True)
