@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 from edge_rgbt.engine.base import TensorSpec
 from edge_rgbt.errors import BundleError
-from edge_rgbt.fields import FieldReader, Number, OneOf, Rising, Weights, is_number, short
+from edge_rgbt.settings import Matching, NotEmpty, OneOf, Rising, SettingsError, Within, build_settings
 
 SCHEMA = 1
 FAMILIES = ("ckd", "tpf", "transcmd")
 PRECISIONS = ("fp32", "fp16", "int8")
 STAND_INS = ("black", "grey", "template-mean", "hold", "other")
+EVIDENCE = ("score", "rival", "remembered", "likeness")
 RESERVED_FILES = ("manifest.json", "manifest.sig")
-_DTYPES = ("uint8", "float16", "float32")
+Text = Annotated[str, Matching(r"(?s).*\S.*", "text that is not blank")]
+FileName = Annotated[
+    str, Matching(r"(?!manifest\.(json|sig)$)[A-Za-z0-9_][A-Za-z0-9._-]*", "a plain file name")
+]
+Share = Annotated[float, Within(0.0, 1.0)]
+Factor = Annotated[float, Within(0.1, 100.0)]
+Pixels = Annotated[int, Within(1)]
+Count = Annotated[int, Within(0)]
+Milliseconds = Annotated[float, Within(0.0, 10_000.0)]
+Tensors = Annotated[tuple[TensorSpec, ...], NotEmpty()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,22 +48,22 @@ class TrackerSettings:
     search_growth_per_s: sides of the target by which the region searched for it grows per second.
     """
 
-    template_dimming: float = 0.0
-    window_weight: float = 1.0
-    shape_penalty: float = 0.0
-    size_rate_per_s: float = 0.0
-    size_band: float = 0.25
-    size_smoothing: float = 0.0
-    clip_margin_px: float = 10.0
-    stand_in: str = "hold"
-    memory_ms: float = 250.0
-    uncertain_below: float = 0.4
-    certain_above: float = 0.6
-    lost_below: float = 0.2
-    uncertain_ms: float = 1000.0
-    found_above: float = 0.8
-    found_ms: float = 250.0
-    search_growth_per_s: float = 1.5
+    template_dimming: Share = 0.0
+    window_weight: Share = 1.0
+    shape_penalty: Annotated[float, Within(0.0, 10.0)] = 0.0
+    size_rate_per_s: Annotated[float, Within(0.0, 100.0)] = 0.0
+    size_band: Annotated[float, Within(0.0, 10.0)] = 0.25
+    size_smoothing: Annotated[float, Within(0.0, 0.99)] = 0.0
+    clip_margin_px: Annotated[float, Within(1.0, 1000.0)] = 10.0
+    stand_in: Annotated[str, OneOf(STAND_INS)] = "hold"
+    memory_ms: Annotated[float, Within(1.0, 10_000.0)] = 250.0
+    uncertain_below: Share = 0.4
+    certain_above: Share = 0.6
+    lost_below: Share = 0.2
+    uncertain_ms: Milliseconds = 1000.0
+    found_above: Share = 0.8
+    found_ms: Milliseconds = 250.0
+    search_growth_per_s: Annotated[float, Within(0.0, 100.0)] = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,26 +75,26 @@ class ConfidenceCurve:
     taken up again after a loss that were the right ones; their confidence is so much lower.
     """
 
-    weights: Mapping[str, float]
-    evidence: tuple[float, ...]
-    probabilities: tuple[float, ...]
-    found_right: float
+    weights: Annotated[Mapping[Annotated[str, OneOf(EVIDENCE)], float], NotEmpty()]
+    evidence: Annotated[tuple[float, ...], Rising(-1e6, 1e6)]
+    probabilities: Annotated[tuple[float, ...], Rising(0.0, 1.0)]
+    found_right: Share
 
 
 @dataclass(frozen=True, slots=True)
 class DynamicTemplate:
     """A second template, renewed at most every `interval_frames` and only above `score_threshold`."""
 
-    interval_frames: int
-    score_threshold: float
+    interval_frames: Annotated[int, Within(1, 1_000_000)]
+    score_threshold: Share
 
 
 @dataclass(frozen=True, slots=True)
 class BundleFile:
     """One file of the bundle as it was when the bundle was written."""
 
-    sha256: str
-    bytes: int
+    sha256: Annotated[str, Matching("[0-9a-f]{64}", "64 hexadecimal digits")]
+    bytes: Count
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,27 +104,27 @@ class Manifest:
     `files` is filled in by `write_bundle`. `extra` keeps keys that a later minor version may add.
     """
 
-    name: str
-    version: str
-    family: str
-    precision: str
-    template_size: int
-    search_size: int
-    template_factor: float
-    search_factor: float
-    stride: int
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
-    lost_threshold: float
-    params: int
-    macs: int
-    licence: str
+    name: Text
+    version: Text
+    family: Annotated[str, OneOf(FAMILIES)]
+    precision: Annotated[str, OneOf(PRECISIONS)]
+    template_size: Pixels
+    search_size: Pixels
+    template_factor: Factor
+    search_factor: Factor
+    stride: Pixels
+    inputs: Tensors
+    outputs: Tensors
+    lost_threshold: Share
+    params: Count
+    macs: Count
+    licence: Text
     provenance: Mapping[str, Any]
     metrics: Any = None
     dynamic_template: DynamicTemplate | None = None
     confidence: ConfidenceCurve | None = None
     tracker: TrackerSettings = TrackerSettings()
-    files: Mapping[str, BundleFile] = field(default_factory=dict)
+    files: Annotated[Mapping[FileName, BundleFile], NotEmpty()] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
     schema: int = SCHEMA
 
@@ -165,70 +174,26 @@ def parse_manifest(value: Any, where: str) -> Manifest:
             f"{where}: schema {value.get('schema')!r}, this version reads schema {SCHEMA}; "
             "export the bundle again or install the version that wrote it"
         )
-    reader = FieldReader(value)
-    manifest = _read(reader)
-    faults = reader.faults or _contradictions(manifest)
+    faults = [f"{key} is missing" for key in ("metrics", "files") if key not in value]
+    try:
+        manifest = build_settings(Manifest, _without_retired(value), rest="extra")
+        faults += _contradictions(manifest)
+    except SettingsError as error:
+        faults += error.faults
     if faults:
         raise BundleError(f"{where}: {'; '.join(faults)}; export the bundle again")
     return manifest
 
 
-def _read(r: FieldReader) -> Manifest:
-    known = {f.name for f in dataclasses.fields(Manifest)}
-    return Manifest(
-        name=r.text("name"),
-        version=r.text("version"),
-        family=r.choice("family", FAMILIES),
-        precision=r.choice("precision", PRECISIONS),
-        template_size=r.whole("template_size", 1),
-        search_size=r.whole("search_size", 1),
-        template_factor=r.real("template_factor", 0.1, 100.0),
-        search_factor=r.real("search_factor", 0.1, 100.0),
-        stride=r.whole("stride", 1),
-        inputs=_specs(r, "inputs"),
-        outputs=_specs(r, "outputs"),
-        lost_threshold=r.real("lost_threshold", 0.0, 1.0),
-        params=r.whole("params", 0),
-        macs=r.whole("macs", 0),
-        licence=r.text("licence"),
-        provenance=r.mapping("provenance"),
-        metrics=r.present("metrics"),
-        dynamic_template=r.section("dynamic_template", _DYNAMIC_LIMITS, DynamicTemplate, all_keys=True),
-        confidence=r.section("confidence", _CONFIDENCE_LIMITS, ConfidenceCurve, all_keys=True),
-        tracker=r.section("tracker", _TRACKER_LIMITS, TrackerSettings, retired=_RETIRED) or TrackerSettings(),
-        files=_files(r, "files"),
-        extra={key: v for key, v in r.value.items() if key not in known},
-    )
-
-
-_TRACKER_LIMITS = {
-    "template_dimming": Number(float, 0.0, 1.0),
-    "window_weight": Number(float, 0.0, 1.0),
-    "shape_penalty": Number(float, 0.0, 10.0),
-    "size_rate_per_s": Number(float, 0.0, 100.0),
-    "size_band": Number(float, 0.0, 10.0),
-    "size_smoothing": Number(float, 0.0, 0.99),
-    "clip_margin_px": Number(float, 1.0, 1000.0),
-    "stand_in": OneOf(STAND_INS),
-    "memory_ms": Number(float, 1.0, 10_000.0),
-    "uncertain_below": Number(float, 0.0, 1.0),
-    "certain_above": Number(float, 0.0, 1.0),
-    "lost_below": Number(float, 0.0, 1.0),
-    "uncertain_ms": Number(float, 0.0, 10_000.0),
-    "found_above": Number(float, 0.0, 1.0),
-    "found_ms": Number(float, 0.0, 10_000.0),
-    "search_growth_per_s": Number(float, 0.0, 100.0),
-}
-# Settings of older bundles that no longer mean anything; read and dropped.
+# Settings of older bundles that no longer mean anything; dropped.
 _RETIRED = ("lost_frames", "found_frames")
-_DYNAMIC_LIMITS = {"interval_frames": Number(int, 1, 1_000_000), "score_threshold": Number(float, 0.0, 1.0)}
-EVIDENCE = ("score", "rival", "remembered", "likeness")
-_CONFIDENCE_LIMITS = {
-    "weights": Weights(EVIDENCE),
-    "evidence": Rising(-1e6, 1e6),
-    "probabilities": Rising(0.0, 1.0),
-    "found_right": Number(float, 0.0, 1.0),
-}
+
+
+def _without_retired(value: Mapping[str, Any]) -> dict[str, Any]:
+    tracker = value.get("tracker")
+    if not isinstance(tracker, Mapping):
+        return dict(value)
+    return {**value, "tracker": {key: v for key, v in tracker.items() if key not in _RETIRED}}
 
 
 def _contradictions(m: Manifest) -> list[str]:
@@ -255,45 +220,6 @@ def _inputs_of_family(m: Manifest, given: Mapping[str, TensorSpec]) -> tuple[Ten
         return raw_pixel_inputs(m.template_size, m.search_size)
     half = "search" in given and given["search"].dtype == "float16"
     return fused_inputs(m.template_size, m.search_size, "float16" if half else "float32")
-
-
-def _specs(r: FieldReader, key: str) -> tuple[TensorSpec, ...]:
-    items = r.checked(key, lambda v: isinstance(v, list) and v, "a list of tensors", [])
-    out = []
-    for item in items:
-        good = (
-            isinstance(item, Mapping)
-            and isinstance(item.get("name"), str)
-            and item.get("dtype") in _DTYPES
-            and isinstance(item.get("shape"), list)
-            and all(is_number(n, int) for n in item["shape"])
-        )
-        if good:
-            out.append(TensorSpec(item["name"], item["dtype"], tuple(item["shape"])))
-        else:
-            r.faults.append(f"{key} holds {short(item)}, expected name, dtype and shape")
-    return tuple(out)
-
-
-def _files(r: FieldReader, key: str) -> dict[str, BundleFile]:
-    out = {}
-    for name, entry in r.mapping(key).items():
-        plain = bool(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", name)) and name not in RESERVED_FILES
-        good = (
-            isinstance(entry, Mapping)
-            and isinstance(entry.get("sha256"), str)
-            and re.fullmatch(r"[0-9a-f]{64}", entry["sha256"])
-            and is_number(entry.get("bytes"), int)
-        )
-        if not plain:
-            r.faults.append(f"files holds '{name}', expected a plain file name")
-        elif not good:
-            r.faults.append(f"files['{name}'] is {short(entry)}, expected sha256 and bytes")
-        else:
-            out[name] = BundleFile(entry["sha256"], entry["bytes"])
-    if not out and key in r.value:
-        r.faults.append("files names no file")
-    return out
 
 
 def _plain(value: Any) -> Any:

@@ -1,6 +1,8 @@
-"""Tables of a TOML file as dataclasses: every key and every value is checked, and every fault is named.
+"""Tables of a TOML or JSON file as dataclasses: every key and value is checked, and every fault is named.
 
-The service's configuration and the recipes of training are both read with this.
+The service's configuration, the recipes of training and the manifests of bundles are read with this. What a
+field may be beyond its type stands beside it, `share: Annotated[float, Within(0, 1)]`, or in `__post_init__`,
+which raises ValueError.
 """
 
 from __future__ import annotations
@@ -8,12 +10,15 @@ from __future__ import annotations
 import ast
 import dataclasses
 import difflib
+import itertools
 import math
+import re
 import sys
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from edge_rgbt.errors import UsageError
 
@@ -37,6 +42,81 @@ class Given(str):
     """A value from a command line, still as text: what it means depends on the type that its key wants."""
 
 
+class Limit(Protocol):
+    """What a value of the right type must be besides; `wanted` says it in words."""
+
+    @property
+    def wanted(self) -> str: ...
+
+    def admits(self, value: Any) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """A number in a closed range."""
+
+    low: float
+    high: float = math.inf
+
+    @property
+    def wanted(self) -> str:
+        return f"{self.low:g} or more" if math.isinf(self.high) else f"{self.low:g} to {self.high:g}"
+
+    def admits(self, value: float) -> bool:
+        return self.low <= value <= self.high
+
+
+@dataclass(frozen=True, slots=True)
+class Rising:
+    """Two or more numbers in a closed range, none smaller than the one before."""
+
+    low: float
+    high: float
+
+    @property
+    def wanted(self) -> str:
+        return f"two or more and rising, {self.low:g} to {self.high:g}"
+
+    def admits(self, value: Sequence[float]) -> bool:
+        ends = (self.low, *value, self.high)
+        return len(value) >= 2 and all(a <= b for a, b in itertools.pairwise(ends))
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """One of a few words."""
+
+    words: tuple[str, ...]
+
+    @property
+    def wanted(self) -> str:
+        return "one of " + ", ".join(repr(word) for word in self.words)
+
+    def admits(self, value: str) -> bool:
+        return value in self.words
+
+
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """Text that a regular expression matches as a whole; `wanted` says what that is."""
+
+    pattern: str
+    wanted: str
+
+    def admits(self, value: str) -> bool:
+        return re.fullmatch(self.pattern, value) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class NotEmpty:
+    """At least one item."""
+
+    wanted: str = "at least one"
+
+    def admits(self, value: Sequence[Any] | Mapping[str, Any]) -> bool:
+        return len(value) > 0
+
+
 def read_toml(path: Path, advice: str) -> dict[str, Any]:
     """The tables of a file. advice: what to do if it is not there. Raises SettingsError."""
     try:
@@ -47,79 +127,110 @@ def read_toml(path: Path, advice: str) -> dict[str, Any]:
         raise SettingsError([f"{path}: not valid TOML: {error}"]) from error
 
 
-def build_settings(kind: type[T], values: Mapping[str, Any], where: str, prefix: str = "") -> T:
+def build_settings(
+    kind: type[T], values: Mapping[str, Any], where: str = "", prefix: str = "", *, rest: str = ""
+) -> T:
     """The dataclass `kind` from the values of its table; tables within it are dataclasses, dicts or tuples.
 
-    where: the file, for messages; prefix: the table's own dotted name with a dot, or nothing. Raises
-    SettingsError with every fault: the file, the key, its value and what is expected, or the nearest known
-    key.
+    where: the file, for messages. prefix: the table's own dotted name with a dot, or nothing. rest: the field
+    that takes unknown keys; without one they are faults. Raises SettingsError with every fault: the file, the
+    key, its value and what is expected, or the nearest known key.
     """
-    hints = get_type_hints(kind)
-    fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    try:
+        return _built(kind, values, prefix, rest)
+    except SettingsError as error:
+        raise SettingsError([f"{where}: {fault}" if where else fault for fault in error.faults]) from error
+
+
+def _built(kind: type[T], values: Mapping[str, Any], prefix: str, rest: str = "") -> T:
+    hints = get_type_hints(kind, include_extras=True)
+    fields = {f.name: f for f in dataclasses.fields(kind) if f.name != rest}  # type: ignore[arg-type]
+    needed = [key for key, field in fields.items() if key not in values and _has_no_default(field)]
     faults: list[str] = []
-    meant = set()
-    for key in values:
-        if key not in fields:
-            near = difflib.get_close_matches(key, fields, n=1, cutoff=0.0)[0]
-            faults.append(f"{where}: unknown key {prefix}{key}; did you mean {prefix}{near}?")
-            meant.add(near)
-    for key, field in fields.items():
-        needed = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        if needed and key not in values and key not in meant:
-            faults.append(f"{where}: {prefix}{key} is missing, expected {_expected(hints[key])}")
     built: dict[str, Any] = {}
-    for key in fields.keys() & values.keys():
-        try:
-            built[key] = _value(hints[key], values[key], where, prefix + key)
-        except SettingsError as error:
-            faults += error.faults
+    if rest:
+        built[rest] = {key: value for key, value in values.items() if key not in fields}
+    for key in values:
+        if key in fields:
+            try:
+                built[key] = _value(hints[key], values[key], prefix + key)
+            except SettingsError as error:
+                faults += error.faults
+        elif near := difflib.get_close_matches(key, needed if rest else fields, 1, 0.6 if rest else 0.0):
+            faults.append(f"unknown key {prefix}{key}; did you mean {prefix}{near[0]}?")
+            needed = [name for name in needed if name != near[0]]
+    faults += [f"{prefix}{key} is missing, expected {_expected(hints[key])}" for key in needed]
     if faults:
-        raise SettingsError(sorted(faults, key=lambda fault: _place(fault, where, prefix, list(values))))
+        raise SettingsError(faults)
     try:
         return kind(**built)
     except (TypeError, ValueError, UsageError) as error:
-        raise SettingsError([f"{where}: {prefix.rstrip('.') or 'the file'}: {error}"]) from error
+        raise SettingsError([f"{prefix.rstrip('.') or 'the file'}: {error}"]) from error
 
 
-def _place(fault: str, where: str, prefix: str, keys: list[str]) -> int:
-    """Where in the file the fault's key stands; missing ones come last."""
-    text = fault[len(where) + 2 :].removeprefix("unknown key ").removeprefix(prefix)
-    key = text.split(" ")[0].split(".")[0].split("[")[0].split(";")[0].rstrip(":")
-    return keys.index(key) if key in keys else len(keys)
+def _has_no_default(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
-def _value(wanted: Any, value: Any, where: str, key: str) -> Any:
+def _value(wanted: Any, value: Any, key: str) -> Any:
     """The value as the type that its field asks for; whole numbers stand for numbers, lists for tuples."""
+    origin, parts = get_origin(wanted), get_args(wanted)
     if isinstance(value, Given):
         value = _parsed(wanted, value)
-    if dataclasses.is_dataclass(wanted):
-        if isinstance(value, dict):
-            return build_settings(wanted, value, where, f"{key}.")  # type: ignore[type-var]
-        raise SettingsError([f"{where}: {key} is {value!r}, expected a table [{key}]"])
-    if get_origin(wanted) is tuple and isinstance(value, (list, tuple)):
-        kinds = get_args(wanted)
-        if len(kinds) == 2 and kinds[1] is Ellipsis:
-            kinds = kinds[:1] * len(value)
+    if wanted is Any:
+        return value
+    if origin is Annotated:
+        found = _value(parts[0], value, key)
+        if all(limit.admits(found) for limit in parts[1:]):
+            return found
+    elif dataclasses.is_dataclass(wanted):
+        if isinstance(value, Mapping):
+            return _built(wanted, value, f"{key}.")  # type: ignore[type-var]
+        raise SettingsError([f"{key} is {_short(value)}, expected a table [{key}]"])
+    elif origin is tuple and isinstance(value, (list, tuple)):
+        kinds = parts[:1] * len(value) if parts[1:] == (Ellipsis,) else parts
         if len(kinds) == len(value):
             pairs = zip(kinds, value, strict=True)
-            return tuple(_value(kind, item, where, f"{key}[{i}]") for i, (kind, item) in enumerate(pairs))
-    if get_origin(wanted) is dict and isinstance(value, dict):
-        kind = get_args(wanted)[1]
-        return {str(name): _value(kind, item, where, f"{key}.{name}") for name, item in value.items()}
-    if _is_union(wanted):
-        kinds = [kind for kind in get_args(wanted) if kind is not type(None)]
-        if value is not None and len(kinds) == 1:
-            return _value(kinds[0], value, where, key)  # its own faults say more than "no such type"
-        for kind in get_args(wanted):
-            try:
-                return _value(kind, value, where, key)
-            except SettingsError:
-                continue
+            return tuple(_each((kind, item, f"{key}[{i}]") for i, (kind, item) in enumerate(pairs)))
+    elif origin in (dict, Mapping) and isinstance(value, Mapping):
+        names = _each((parts[0], name, f"the name {key}.{name}") for name in value)
+        items = _each((parts[1], item, f"{key}.{name}") for name, item in value.items())
+        return dict(zip(names, items, strict=True))
+    elif _is_union(wanted):
+        return _one_of(wanted, value, key)
     elif _fits(wanted, value):
         if wanted is Path:
             return Path(str(value))
-        return float(value) if wanted is float else value  # type: ignore[arg-type]
-    raise SettingsError([f"{where}: {key} is {value!r}, expected {_expected(wanted)}"])
+        return float(value) if wanted is float else value
+    raise SettingsError([f"{key} is {_short(value)}, expected {_expected(wanted)}"])
+
+
+def _each(wanted: Iterable[tuple[Any, Any, str]]) -> list[Any]:
+    """All the values; the faults of all together."""
+    found, faults = [], []
+    for kind, value, key in wanted:
+        try:
+            found.append(_value(kind, value, key))
+        except SettingsError as error:
+            faults += error.faults
+    if faults:
+        raise SettingsError(faults)
+    return found
+
+
+def _one_of(wanted: Any, value: Any, key: str) -> Any:
+    """The value as the first of several types that it fits."""
+    kinds = [kind for kind in get_args(wanted) if kind is not type(None)]
+    if value is None and len(kinds) < len(get_args(wanted)):
+        return None
+    if len(kinds) == 1:
+        return _value(kinds[0], value, key)  # its own faults say more than "no such type"
+    for kind in kinds:
+        try:
+            return _value(kind, value, key)
+        except SettingsError:
+            continue
+    raise SettingsError([f"{key} is {_short(value)}, expected {_expected(wanted)}"])
 
 
 def _parsed(wanted: Any, text: Given) -> Any:
@@ -156,19 +267,28 @@ def _is_union(wanted: Any) -> bool:
 
 
 def _expected(wanted: Any) -> str:
+    origin, parts = get_origin(wanted), get_args(wanted)
+    if origin is Annotated:
+        limits = [limit.wanted for limit in parts[1:]]
+        return ", ".join(limits if parts[0] is str else [_expected(parts[0]), *limits])
     if dataclasses.is_dataclass(wanted):
         return "a table"
-    if get_origin(wanted) is Literal:
-        return "one of " + ", ".join(repr(choice) for choice in get_args(wanted))
-    if get_origin(wanted) is tuple:
-        kinds = get_args(wanted)
-        if len(kinds) == 2 and kinds[1] is Ellipsis:
-            return f"a list, each {_expected(kinds[0])}"
-        return f"a list of {len(kinds)}: {', '.join(_expected(kind) for kind in kinds)}"
-    if get_origin(wanted) is dict:
-        return f"a table, each value {_expected(get_args(wanted)[1])}"
+    if origin is Literal:
+        return "one of " + ", ".join(repr(choice) for choice in parts)
+    if origin is tuple:
+        if parts[1:] == (Ellipsis,):
+            return f"a list, each {_expected(parts[0])}"
+        return f"a list of {len(parts)}: {', '.join(_expected(kind) for kind in parts)}"
+    if origin in (dict, Mapping):
+        return "a table" if parts[1] is Any else f"a table, each value {_expected(parts[1])}"
     if _is_union(wanted):
-        return " or ".join(_expected(kind) for kind in get_args(wanted) if kind is not type(None))
+        return " or ".join(_expected(kind) for kind in parts if kind is not type(None))
     names = {int: "a whole number", float: "a finite number", bool: "true or false", str: "text"}
     names[Path] = "a path"
     return names.get(wanted, getattr(wanted, "__name__", str(wanted)))
+
+
+def _short(value: Any) -> str:
+    """The value as it is written in code, cut off if long."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
