@@ -39,6 +39,7 @@ from edge_rgbt.runtime.stages import open_loop
 SIZE, RATE_HZ, COMMANDS_HZ = (640, 512), 30.0, 20.0
 PROFILE = CameraProfile(streams=(StreamProfile("RGB", "rtsp://{host}:8554/rgb", SIZE),))
 _NAN = float("nan")
+_COLUMNS = ("commands", "median_ms", "p99_ms", "worst_ms", "unanswered", "steps")
 
 
 def ask(seconds: float, line: Connection) -> None:
@@ -73,7 +74,7 @@ def _command(index: int, rng: np.random.Generator) -> tuple[int, list[float]]:
 
 
 def _wait_for(ours: socket.socket, number: int, sent_s: float) -> float:
-    parser = dialect.MAVLink(None)
+    parser: Any = dialect.MAVLink(None)
     ours.settimeout(2.0)
     while True:
         try:
@@ -172,9 +173,8 @@ def measure(beside: str, seconds: float) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    layout = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
     choices = ("nothing", "tracker", "python", "processes")
     parser.add_argument("--beside", nargs="+", choices=choices, default=choices)
     parser.add_argument("--seconds", type=float, default=10.0)
@@ -184,14 +184,10 @@ def main() -> None:
     if args.json:
         print(json.dumps({"machine": describe_machine(), "runs": runs}))
         return
-    print(
-        f"{'beside':<12}{'commands':>9}{'median ms':>11}{'p99 ms':>9}{'worst ms':>10}{'silent':>8}{'steps':>7}"
-    )
+    heads = ("commands", "median ms", "p99 ms", "worst ms", "silent", "steps")
+    print(f"{'beside':<12}" + "".join(f"{head:>11}" for head in heads))
     for run in runs:
-        print(
-            f"{run['beside']:<12}{run['commands']:>9}{run['median_ms']:>11.2f}{run['p99_ms']:>9.2f}"
-            f"{run['worst_ms']:>10.2f}{run['unanswered']:>8}{run['steps']:>7}"
-        )
+        print(f"{run['beside']:<12}" + "".join(f"{run[key]:>11}" for key in _COLUMNS))
 
 
 if __name__ == "__main__":
