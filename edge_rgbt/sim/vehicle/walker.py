@@ -30,7 +30,7 @@ class Walker:
     """A course that depends on the seed only.
 
     hidden: spans (begin, end) in seconds. legs_s: how long it walks straight; turns_rad: how far it turns.
-    size_m: length, width, height.
+    size_m: length, width, height. starts_s: it stands until then.
     """
 
     def __init__(
@@ -43,9 +43,10 @@ class Walker:
         legs_s: tuple[float, float] = (4.0, 9.0),
         turns_rad: tuple[float, float] = (math.radians(30), math.radians(120)),
         size_m: tuple[float, float, float] = (0.5, 0.55, 1.75),
+        starts_s: float = 0.0,
     ) -> None:
         rng = generator(seed, "walker")
-        self.speed_m_s, self.hidden, self.size_m = speed_m_s, hidden, size_m
+        self.speed_m_s, self.hidden, self.size_m, self.starts_s = speed_m_s, hidden, size_m, starts_s
         count = math.ceil(seconds / _STEP_S) + 2
         course = np.empty(count)
         now = wanted = float(rng.uniform(-math.pi, math.pi))
@@ -63,12 +64,13 @@ class Walker:
 
     def at(self, t_s: float) -> WalkerState:
         """The state at a time; it stands at the end of its course."""
-        place = min(max(t_s / _STEP_S, 0.0), len(self._track) - 1.001)
+        place = min(max((t_s - self.starts_s) / _STEP_S, 0.0), len(self._track) - 1.001)
         low = int(place)
         part = place - low
         north, east = (self._track[low] * (1 - part) + self._track[low + 1] * part).tolist()
         course = float(self._course[low] * (1 - part) + self._course[low + 1] * part)
-        v_north, v_east = self.speed_m_s * math.cos(course), self.speed_m_s * math.sin(course)
+        speed = self.speed_m_s if t_s >= self.starts_s else 0.0
+        v_north, v_east = speed * math.cos(course), speed * math.sin(course)
         hidden = any(begin <= t_s < end for begin, end in self.hidden)
         return WalkerState(north, east, v_north, v_east, course, hidden)
 
@@ -81,7 +83,8 @@ class Walker:
         rows = np.empty_like(mover.track)
         for k in range(len(rows)):
             t_s = max(mover.start_s + k * mover.step_s, 0.0)
-            state = self.at(t_s)
+            state, gone_m = self.at(t_s), self.speed_m_s * max(t_s - self.starts_s, 0.0)
             x, y = begin[0] + state.east - origin.east, begin[1] + state.north - origin.north
-            rows[k] = (x, y, math.pi / 2 - state.course_rad, self.speed_m_s, self.speed_m_s * t_s)
+            speed = math.hypot(state.v_north, state.v_east)
+            rows[k] = (x, y, math.pi / 2 - state.course_rad, speed, gone_m)
         return rows
