@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
 from edge_rgbt.health.checks import Finding, Site, Verdict, configured_site, examine
+from edge_rgbt.service.pairing import make_synchroniser
 from edge_rgbt.service.settings import read_plan
 
 NAME = "doctor"
 HELP = "check cameras, clock, engine, MAVLink link, disk and power mode, and say what to do"
 EXAMPLE = "edge-rgbt doctor --config deploy/config/simulator.toml"
 _MARKS = {Verdict.GOOD: "ok", Verdict.NOTE: "note", Verdict.WRONG: "WRONG"}
-_COLUMNS = (6, 16)
+_COLUMNS = (6, 15)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -26,6 +28,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Looks at everything; 0 if nothing is wrong."""
+    logging.getLogger("edge_rgbt").addHandler(logging.NullHandler())  # the findings say it all
     findings = examine(Site() if args.config is None else _site(args.config))
     if args.json:
         found = list(findings)
@@ -45,9 +48,11 @@ def _site(config: Path) -> Site:
         bundle=plan.bundle,
         engine=tracking.engine,
         threads=tracking.threads,
-        mavlink_urls=settings.mavlink.url,
+        mavlink_urls=tuple(str(one.parsed) for one in settings.mavlink.endpoints),
         record_folder=plan.record_folder,
         disk_free_mb=settings.limits.disk_free_mb,
+        pairing=lambda: make_synchroniser(plan),
+        rig=plan.rig,
     )
 
 
@@ -60,7 +65,7 @@ def _told(findings: Iterator[Finding]) -> Iterator[Finding]:
 
 def _line(finding: Finding) -> str:
     mark, subject = _COLUMNS
-    line = f"{_MARKS[finding.verdict]:<{mark}}{finding.subject:<{subject}}{finding.found}"
+    line = f"{_MARKS[finding.verdict]:<{mark}}{finding.subject:<{subject}} {finding.found}"
     return f"{line}\n{textwrap.indent('-> ' + finding.advice, ' ' * mark)}" if finding.advice else line
 
 

@@ -13,6 +13,7 @@ from edge_rgbt.health.checks.engine import check_engine
 from edge_rgbt.health.checks.finding import CameraToCheck, Finding, Site, Verdict, wrong
 from edge_rgbt.health.checks.gstreamer import check_gstreamer
 from edge_rgbt.health.checks.link import check_link
+from edge_rgbt.health.checks.pairing import check_pairing
 from edge_rgbt.health.checks.site import configured_site
 
 __all__ = ["CHECKS", "CameraToCheck", "Finding", "Site", "Verdict", "configured_site", "examine"]
@@ -25,6 +26,7 @@ CHECKS: tuple[Callable[[Site], Iterator[Finding]], ...] = (
     check_disk,
     check_gstreamer,
     check_cameras,
+    check_pairing,
     check_link,
     check_engine,
 )

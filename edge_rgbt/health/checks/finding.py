@@ -9,6 +9,9 @@ from pathlib import Path
 
 from edge_rgbt.cameras.base import Camera
 from edge_rgbt.health.tree import FileTree
+from edge_rgbt.rig import Rig
+from edge_rgbt.sync import PairSynchroniser
+from edge_rgbt.types import Modality
 
 
 class Verdict(str, Enum):
@@ -31,11 +34,15 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class CameraToCheck:
-    """make: gives the camera, not yet open. rate_hz: what the configuration promises, None if nothing."""
+    """make: gives the camera, not yet open. rate_hz: what the configuration promises, None if nothing.
+
+    modality: None where it does not matter whose camera it is.
+    """
 
     name: str
     make: Callable[[], Camera]
     rate_hz: float | None = None
+    modality: Modality | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +51,9 @@ class Site:
 
     configured: a configuration was given, so that what it does not name is not missing.
     pipelines: its GStreamer pipelines. record_folder: None without recording. root: "/" or a tree of a test.
-    heartbeat_s, camera_s: how long to wait for a vehicle and for a camera's frames.
+    pairing: makes what pairs the cameras' frames; rig: their calibration; needs_calibration: without one, the
+    views of these cameras are not known to be equal. heartbeat_s, camera_s: how long to wait for a vehicle
+    and for a camera's frames.
     """
 
     configured: bool = False
@@ -59,6 +68,9 @@ class Site:
     root: Path = Path("/")
     heartbeat_s: float = 3.0
     camera_s: float = 5.0
+    pairing: Callable[[], PairSynchroniser] | None = None
+    rig: Rig | None = None
+    needs_calibration: bool = False
 
     @property
     def tree(self) -> FileTree:

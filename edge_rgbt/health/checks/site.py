@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from edge_rgbt.cameras.kinds import make_camera
 from edge_rgbt.cameras.playback import Playback
 from edge_rgbt.cameras.settings import CameraSettings
 from edge_rgbt.health.checks.finding import CameraToCheck, Site
+from edge_rgbt.rig import Rig
+from edge_rgbt.sync import PairSynchroniser
 from edge_rgbt.types import Modality
 
 _PATIENCE_S = 5.0
+_REAL = ("gstreamer", "v4l2")
 _BUILDING_A_WORLD_S = 60.0
 
 
@@ -24,6 +27,8 @@ def configured_site(
     mavlink_urls: Sequence[str] = (),
     record_folder: Path | None = None,
     disk_free_mb: float = 500.0,
+    pairing: Callable[[], PairSynchroniser] | None = None,
+    rig: Rig | None = None,
 ) -> Site:
     """The site of one configuration; record_folder None stands for no recording. Touches no device."""
     playback = Playback(cameras)
@@ -37,13 +42,16 @@ def configured_site(
         mavlink_urls=tuple(mavlink_urls),
         record_folder=record_folder,
         disk_free_mb=disk_free_mb,
+        pairing=pairing,
+        rig=rig,
+        needs_calibration=any(settings.kind in _REAL for settings in cameras.values()),
         camera_s=max((_patience_s(settings) for settings in cameras.values()), default=_PATIENCE_S),
     )
 
 
 def _camera(modality: Modality, settings: CameraSettings, playback: Playback) -> CameraToCheck:
     name = settings.name or modality.value
-    return CameraToCheck(name, lambda: make_camera(settings, modality, playback), settings.rate_hz)
+    return CameraToCheck(name, lambda: make_camera(settings, modality, playback), settings.rate_hz, modality)
 
 
 def _patience_s(settings: CameraSettings) -> float:
