@@ -126,7 +126,7 @@ class Connection:
         self._up = False
         self._outlets = OutletWatch(self._link, ears.outlets and partial(ears.outlets, self))
         self._last_valid_ns = 0
-        self._opened_ns = self._retry_ns = self._told_ns = 0
+        self._opened_ns = self._retry_ns = self._told_ns = self._heard_ns = 0
         self._failures = 0
         self._close_by_ns: int | None = None
         self._bell, self._clapper = socket.socketpair()
@@ -202,26 +202,44 @@ class Connection:
             self._clapper.send(b"\0")
 
     def _run(self) -> None:
+        arrived = True
         while self._close_by_ns is None:
             now_ns = time.monotonic_ns()
             if not self._open and (now_ns >= self._retry_ns or self._link.came_back()):
                 self._try_open()
             if self._open:
                 try:
-                    self._hear()
-                    self._speak()
+                    self._take_turn(arrived)
                 except OSError as error:
                     self._failed(error.strerror or str(error))
                 except Exception as fault:  # R-EP-1: an endpoint outlives its own faults too
                     LOG.exception("%s: failed", self.url)
                     self._failed(repr(fault))
+            else:
+                self._silence_bell()
             self._judge(time.monotonic_ns())
             self._outlets.look(self._open)
-            self._wait()
+            arrived = self._wait()
         self._finish(self._close_by_ns)
 
-    def _wait(self) -> None:
-        """Until something arrives, is to be sent, or is to be looked at."""
+    def _take_turn(self, arrived: bool) -> None:
+        """Beside a busy interpreter every system call waits milliseconds for its turn, so that what is ready
+        to go does not queue behind calls that can come later."""
+        self._speak()
+        now_ns = time.monotonic_ns()
+        if arrived or now_ns - self._heard_ns > _TURN_S * 1e9:
+            self._heard_ns = now_ns
+            self._hear()
+        self._silence_bell()
+        if len(self._outbox):  # nobody rings again for what came before
+            self._speak()
+
+    def _silence_bell(self) -> None:
+        with suppress(BlockingIOError):
+            self._bell.recv(4096)
+
+    def _wait(self) -> bool:
+        """Until something is to be heard (True), to be sent, or to be looked at."""
         poller = select.poll()
         poller.register(self._bell, select.POLLIN)
         timeout_s = _TURN_S
@@ -232,9 +250,8 @@ class Connection:
                 timeout_s = _THROTTLED_S
         else:
             timeout_s = min(_TURN_S, max(0.0, (self._retry_ns - time.monotonic_ns()) * 1e-9))
-        poller.poll(timeout_s * 1000)
-        with suppress(BlockingIOError):
-            self._bell.recv(4096)
+        rung = self._bell.fileno()
+        return any(descriptor != rung for descriptor, _ in poller.poll(timeout_s * 1000))
 
     def _hear(self) -> None:
         chunks = self._link.receive()

@@ -8,6 +8,7 @@ import os
 import select
 import struct
 import termios
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -17,6 +18,7 @@ from edge_rgbt.mavlink.links import Link, Outlet, Peer
 from edge_rgbt.mavlink.streams import ByteStream
 
 _READ_SIZE = 65536
+_LOOK_EVERY_S = 0.2
 _CONTROL_CHARACTERS = 6  # their place in what termios.tcgetattr returns
 _PEER: Peer = ()
 
@@ -35,6 +37,7 @@ class Serial(Link):
         self._endpoint = endpoint
         self._port: Any = None
         self._missing = False
+        self._looked_s = 0.0
         self.peers = [_PEER]
 
     def open(self) -> None:
@@ -65,9 +68,12 @@ class Serial(Link):
         return self._stream.send(frame)
 
     def receive(self) -> list[tuple[Peer, bytes]]:
-        # A replug can leave a descriptor that neither reads nor fails.
-        if not os.path.exists(self._endpoint.device):
-            raise OSError(errno.ENODEV, f"{self._endpoint.device} is gone")
+        now_s = time.monotonic()
+        if now_s - self._looked_s > _LOOK_EVERY_S:
+            # A replug can leave a descriptor that neither reads nor fails.
+            self._looked_s = now_s
+            if not os.path.exists(self._endpoint.device):
+                raise OSError(errno.ENODEV, f"{self._endpoint.device} is gone")
         self._stream.flush()
         try:
             data = os.read(self._port.fileno(), _READ_SIZE)

@@ -32,6 +32,7 @@ class UdpOut(IpLink):
 
     def __init__(self, endpoint: Endpoint) -> None:
         super().__init__(endpoint)
+        self._intake = _Intake()
         self.peers = []
 
     def open(self) -> None:
@@ -49,7 +50,7 @@ class UdpOut(IpLink):
 
     def receive(self) -> list[tuple[Peer, bytes]]:
         host = self.peers[0][0]
-        found = _datagrams(self._socket)
+        found = self._intake.take(self._socket)
         return [(self.peers[0], data) for data, peer in found if self._hears_all or peer[0] == host]
 
     def waits(self) -> list[tuple[int, int]]:
@@ -69,6 +70,7 @@ class UdpIn(IpLink):
 
     def __init__(self, endpoint: Endpoint) -> None:
         super().__init__(endpoint)
+        self._intake = _Intake()
         self._heard_s: dict[Peer, float] = {}
         self._proven: set[Peer] = set()
 
@@ -90,7 +92,7 @@ class UdpIn(IpLink):
         now, heard = time.monotonic(), []
         for peer in [one for one, last_s in self._heard_s.items() if now - last_s > PEER_SILENCE_S]:
             self._forget(peer)
-        for data, peer in _datagrams(self._socket):
+        for data, peer in self._intake.take(self._socket):
             if peer in self._heard_s or self._has_room():
                 self._heard_s[peer] = now
                 heard.append((peer, data))
@@ -142,16 +144,24 @@ def _send_datagram(sock: socket.socket | None, frame: bytes, peer: Any) -> int:
     return 1
 
 
-def _datagrams(sock: socket.socket | None) -> list[tuple[bytes, Any]]:
-    assert sock is not None
-    found: list[tuple[bytes, Any]] = []
-    while len(found) < _DATAGRAMS_AT_ONCE:
-        try:
-            found.append(sock.recvfrom(_READ_SIZE))
-        except BlockingIOError:
-            break
-        except OSError as error:
-            if error.errno not in _PASSING:
-                raise
-            break
-    return found
+class _Intake:
+    """Takes datagrams off a socket: few while they come singly, for asking once too often costs a system
+    call and time; more and more while they queue; but a flood must not keep us from sending."""
+
+    def __init__(self) -> None:
+        self._most = 1
+
+    def take(self, sock: socket.socket | None) -> list[tuple[bytes, Any]]:
+        assert sock is not None
+        found: list[tuple[bytes, Any]] = []
+        while len(found) < self._most:
+            try:
+                found.append(sock.recvfrom(_READ_SIZE))
+            except BlockingIOError:
+                break
+            except OSError as error:
+                if error.errno not in _PASSING:
+                    raise
+                break
+        self._most = min(2 * self._most, _DATAGRAMS_AT_ONCE) if len(found) == self._most else 1
+        return found
