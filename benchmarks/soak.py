@@ -64,7 +64,7 @@ threads = 1
 
 [mavlink]
 url = ["tcp:127.0.0.1:{port}"]
-system_id = 1
+sysid = 1
 
 [recording]
 folder = "disk"

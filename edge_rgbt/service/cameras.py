@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from edge_rgbt.cameras.base import Camera
 from edge_rgbt.cameras.feed import CameraFeed
@@ -19,6 +20,9 @@ from edge_rgbt.service.inbox import Inbox
 from edge_rgbt.service.settings import Cameras
 from edge_rgbt.types import Modality
 
+if TYPE_CHECKING:
+    from edge_rgbt.cameras.flight_process import MakePoses
+
 LOG = logging.getLogger(__name__)
 MakeCamera = Callable[[CameraSettings, Modality, Playback], Camera]
 _JOIN_S = 5.0
@@ -28,14 +32,20 @@ _AFTER_CRASH_S = 0.5
 class CameraThreads:
     """Starts both at once; a camera that is not there is asked for again for as long as the service runs.
 
-    make: what makes a camera of its settings, without opening it.
+    make: what makes a camera of its settings, without opening it. vehicle: carries simulator cameras.
     """
 
-    def __init__(self, cameras: Cameras, inbox: Inbox, make: MakeCamera = make_camera) -> None:
+    def __init__(
+        self,
+        cameras: Cameras,
+        inbox: Inbox,
+        make: MakeCamera = make_camera,
+        vehicle: MakePoses | None = None,
+    ) -> None:
         settings = cameras.by_modality()
         self._inbox = inbox
         self._stop = threading.Event()
-        self.playback = Playback(settings)
+        self.playback = Playback(settings, vehicle)
         self.feeds = {
             modality: CameraFeed(make(camera, modality, self.playback), self._stop)
             for modality, camera in settings.items()

@@ -13,11 +13,12 @@ from edge_rgbt.bundle import Bundle
 from edge_rgbt.cameras.base import Camera
 from edge_rgbt.cameras.playback import Playback
 from edge_rgbt.cameras.settings import CameraSettings
+from edge_rgbt.mavlink.settings import MavlinkSettings
 from edge_rgbt.rig import SCHEMA, Homography, Rig, RigCamera
 from edge_rgbt.runtime.measure import MovingTexture, slight_warp
 from edge_rgbt.runtime.stages import STAGES
 from edge_rgbt.service.service import Service
-from edge_rgbt.service.settings import Cameras, Mavlink, ServicePlan, ServiceSettings, Target, Tracking
+from edge_rgbt.service.settings import Cameras, ServicePlan, ServiceSettings, Target, Tracking
 from edge_rgbt.types import Frame, Modality, TimeSource
 
 RATE_HZ = 30.0
@@ -91,7 +92,7 @@ def _plan(
         cameras=Cameras(camera("RGB"), camera("GRAY16")),
         tracking=Tracking(engine=engine, threads=threads),
         target=Target(box_px=box.as_tuple()),
-        mavlink=Mavlink(url=(f"udpout:127.0.0.1:{port}",), system_id=1),
+        mavlink=MavlinkSettings(url=(f"udpout:127.0.0.1:{port}",), sysid=1),
     )
     return ServicePlan(settings, Path(), _rig(size) if warp else None, "", "")
 

@@ -13,7 +13,7 @@ from collections import Counter
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edge_rgbt.bundle import Bundle, load_bundle
 from edge_rgbt.cameras.kinds import make_camera
@@ -25,19 +25,20 @@ from edge_rgbt.register import Registration
 from edge_rgbt.runtime.loop import StageStatistics, TrackingLoop
 from edge_rgbt.runtime.stages import STAGES, open_loop
 from edge_rgbt.service.accounts import WINDOW, Accounts
+from edge_rgbt.service.airlink import AirLink
 from edge_rgbt.service.cameras import CameraThreads, MakeCamera
 from edge_rgbt.service.inbox import Arrival, Inbox
 from edge_rgbt.service.intake import Intake
+from edge_rgbt.service.pairing import make_synchroniser
+from edge_rgbt.service.selections import Selections, Wish
 from edge_rgbt.service.settings import ServicePlan
-from edge_rgbt.sync import PairSynchroniser
 from edge_rgbt.types import ABSENT, Box, FramePair, Modality, TrackState, TrackStatus, Usable
 
 if TYPE_CHECKING:
+    from edge_rgbt.cameras.flight_process import MakePoses
     from edge_rgbt.cameras.playback import Playback
-    from edge_rgbt.mavlink import TrackPublisher
 
 LOG = logging.getLogger(__name__)
-TOLERANCE_MS = 20.0  # without a calibration: a little over half a frame period at 30 Hz
 _WAIT_S = 0.05  # the loop never sleeps longer, so that watchdog and status go on without frames
 _FAULT_EVERY_NS = 1_000_000_000
 MIN_START_VISIBLE = 0.6  # an operator draws the first box round a target that he sees
@@ -72,14 +73,18 @@ class Service:
         self._make = make
         self._stop = threading.Event()
         self._inbox = Inbox()
-        self._start_box: Box | None = plan.settings.target.box()
+        self._selections = Selections()
+        if (box := plan.settings.target.box()) is not None:
+            self.select(box)
+        self._follows_simulated = plan.settings.target.simulated
+        self._track_id: int | None = None
         self._status = TrackStatus.IDLE
         self._usable = Usable.BOTH
         self._fault_told_ns = 0
         self.statistics = StageStatistics(WINDOW)
         self._spent_ns: Counter[str] = Counter()  # since the last track, by stage
         self._playback: Playback | None = None  # of simulator cameras, whose mount and target are known
-        self._sync = _synchroniser(plan)
+        self._sync = make_synchroniser(plan)
         offsets = {Modality.RGB: 0, Modality.TIR: self._sync.tir_offset_ns}
         cameras = plan.settings.cameras.by_modality()
         self._intakes = {m: Intake(m, camera, offsets[m]) for m, camera in cameras.items()}
@@ -92,7 +97,7 @@ class Service:
 
     def select(self, box: Box) -> None:
         """Tracks what lies in this box from the next usable pair on; from any thread."""
-        self._start_box = box
+        self._selections.ask(Wish(box))
 
     def run(self, seconds: float | None = None) -> ServiceReport:
         """Flies until `stop`, the end of both recordings or `seconds`. Raises EdgeRgbtError before take-off
@@ -100,7 +105,7 @@ class Service:
         with ExitStack() as stack:
             watchdog = Watchdog.from_environment()
             stack.callback(watchdog.close)
-            publisher = stack.enter_context(self._publisher())
+            link = stack.enter_context(AirLink(self.plan, self._selections))
             tracking = self.plan.settings.tracking
             loop = open_loop(self.bundle, tracking.engine, tracking.threads)
             stack.callback(loop.close)
@@ -108,23 +113,26 @@ class Service:
             self.recorder = self._open_recorder(loop)
             if self.recorder is not None:
                 stack.callback(self.recorder.close)
-            cameras = CameraThreads(self.plan.settings.cameras, self._inbox, self._make)
+            link.recorder = self.recorder
+            cameras = CameraThreads(self.plan.settings.cameras, self._inbox, self._make, self._vehicle(stack))
             stack.callback(cameras.close)
             accounts = self.accounts
-            accounts.cameras, accounts.recorder, accounts.link = cameras, self.recorder, publisher
+            accounts.cameras, accounts.recorder, accounts.link = cameras, self.recorder, link
             self._playback = cameras.playback if self.plan.settings.cameras.simulated else None
             cameras.start()
             monitor = HealthMonitor(
-                self._health_settings(), lambda: accounts.numbers(self.statistics), self._record
+                self._health_settings(),
+                lambda: accounts.numbers(self.statistics),
+                lambda record: self._record(record, link),
             )
             stack.enter_context(monitor)
             about = self.bundle.manifest
             LOG.info("engine %s, bundle %s %s", loop.engine_info, about.name, about.version)
-            publisher.ready()
+            link.ready()
             watchdog.ready()
             LOG.info("ready")
             began_s = time.monotonic()
-            self._fly(loop, publisher, watchdog, None if seconds is None else began_s + seconds)
+            self._fly(loop, link, watchdog, None if seconds is None else began_s + seconds)
             watchdog.stopping()
             self._require_possible(cameras)
             flown_s = time.monotonic() - began_s
@@ -144,9 +152,7 @@ class Service:
         if not self.accounts.counts["tracked"]:
             cameras.require_possible()
 
-    def _fly(
-        self, loop: TrackingLoop, publisher: TrackPublisher, watchdog: Watchdog, until_s: float | None
-    ) -> None:
+    def _fly(self, loop: TrackingLoop, link: AirLink, watchdog: Watchdog, until_s: float | None) -> None:
         cameras = self.accounts.cameras
         assert cameras is not None
         while not self._stop.is_set() and not self._inbox.ended:
@@ -154,7 +160,7 @@ class Service:
             if until_s is not None and time.monotonic() >= until_s:
                 break
             for pair in self._paired(self._inbox.take(self._patience_s())):
-                self._track(loop, publisher, pair)
+                self._track(loop, link, pair)
             watchdog.alive()
 
     def _patience_s(self) -> float:
@@ -180,22 +186,20 @@ class Service:
             spent["pair"] += time.perf_counter_ns() - t2
         return pairs or self._sync.poll(time.monotonic_ns())
 
-    def _track(self, loop: TrackingLoop, publisher: TrackPublisher, pair: FramePair) -> None:
+    def _track(self, loop: TrackingLoop, link: AirLink, pair: FramePair) -> None:
         self.accounts.counts["pairs"] += 1
         self._note_usable(pair.usable)
         if not self._fit_registration(loop, pair):
             return
-        start, idle = self._start_box, self._status is TrackStatus.IDLE
-        if start is None and idle:
-            start = self._simulated_target(pair)
-        if pair.usable is Usable.NONE:
-            start = None  # waits for a picture
-        if idle and start is None:
+        start = None
+        if pair.usable is not Usable.NONE:  # else selections wait for a picture
+            self._selections.seen(pair)
+            start = self._selected(loop, link, pair)
+        if self._status is TrackStatus.IDLE and start is None:
             if self.recorder is not None:
                 self.recorder.pair(pair)
+            link.idle(pair, loop.registration)
             return
-        if start is not None:
-            self._start_box = None
         try:
             state = self._step(loop, pair, start)
         except EdgeRgbtError as error:
@@ -205,12 +209,36 @@ class Service:
             self._survive(f"{type(error).__name__}: {error}", own_fault=True)
             return
         began_ns = time.perf_counter_ns()
-        publisher.publish(state, pair.rgb.width, pair.rgb.height)
+        link.tracked(state, pair, loop.aligned, self._track_id)
         self._note(state, pair)
         self._spent_ns["output"] += time.perf_counter_ns() - began_ns
         for stage, duration_ns in self._spent_ns.items():
             loop.statistics.record(stage, duration_ns)
         self._spent_ns.clear()
+
+    def _selected(self, loop: TrackingLoop, link: AirLink, pair: FramePair) -> Box | None:
+        """The box to start on in this pair, if somebody asked for one; a wish to stop is carried out."""
+        wish = self._selections.take()
+        if wish is None:
+            box = self._simulated_target(pair) if self._status is TrackStatus.IDLE else None
+            wish = None if box is None else Wish(box)
+        if wish is None:
+            return None
+        self._follows_simulated = False  # whatever happens to it, the operator decides from now on
+        if wish.box is None:
+            self._stop_tracking(loop)
+            return None
+        self._track_id = link.begin() if wish.track_id is None else wish.track_id
+        self._event("selection", {"track": self._track_id, "box": list(wish.box.as_tuple())})
+        return wish.box
+
+    def _stop_tracking(self, loop: TrackingLoop) -> None:
+        if self._status is TrackStatus.IDLE:
+            return
+        loop.tracker.stop()
+        LOG.info("tracking stopped")
+        self._event("status", {"from": self._status.value, "to": TrackStatus.IDLE.value})
+        self._status, self._track_id = TrackStatus.IDLE, None
 
     def _step(self, loop: TrackingLoop, pair: FramePair, start: Box | None) -> TrackState:
         if self.recorder is None:
@@ -238,7 +266,7 @@ class Service:
             self._event("mode", {"from": self._usable.value, "to": usable.value})
             self._usable = usable
 
-    def _event(self, name: str, what: dict[str, str]) -> None:
+    def _event(self, name: str, what: dict[str, Any]) -> None:
         if self.recorder is not None:
             self.recorder.event(name, what)
 
@@ -276,16 +304,20 @@ class Service:
 
     def _simulated_target(self, pair: FramePair) -> Box | None:
         """Where the simulator's target is in this pair, once enough of it is in view."""
-        if self._playback is None or not self.plan.settings.target.simulated:
+        if self._playback is None or not self._follows_simulated:
             return None
         truth = self._playback.truth(pair.rgb.sequence)
         return truth.box if truth is not None and truth.visible >= MIN_START_VISIBLE else None
 
-    def _publisher(self) -> TrackPublisher:
-        from edge_rgbt.mavlink import TrackPublisher
+    def _vehicle(self, stack: ExitStack) -> MakePoses | None:
+        """The simulated vehicle's process, where one carries the simulator's cameras."""
+        settings = self.plan.settings.simulator.vehicle
+        if settings is None:
+            return None
+        from edge_rgbt.mavlink.autopilot.process import VehicleProcess
 
-        link = self.plan.settings.mavlink
-        return TrackPublisher(link.url, link.system_id, rate_hz=link.rate_hz)
+        seed = self.plan.settings.cameras.rgb.seed or 0
+        return stack.enter_context(VehicleProcess(settings.order(seed))).make_poses
 
     def _open_recorder(self, loop: TrackingLoop) -> FlightRecorder | None:
         if self._folder is None:
@@ -298,23 +330,11 @@ class Service:
         limits = AlarmSettings(stage_budgets_ms=budgets, **asdict(self.plan.settings.limits))
         return HealthSettings(disk_folder=self._folder or Path("/"), alarms=limits)
 
-    def _record(self, record: HealthRecord) -> None:
+    def _record(self, record: HealthRecord, link: AirLink) -> None:
         self.accounts.add_health_cost(round(record.cost_ms * 1e6))
+        link.health(record)
         if self.recorder is not None:
             self.recorder.health(record.to_dict())
-
-
-def _synchroniser(plan: ServicePlan) -> PairSynchroniser:
-    """What the configuration says goes before what the calibration measured."""
-    pairing, timing = plan.settings.pairing, None if plan.rig is None else plan.rig.timing
-    tolerance_ms = pairing.tolerance_ms or (TOLERANCE_MS if timing is None else timing.tolerance_ms)
-    if pairing.tir_offset_ms is not None:
-        offset_ns = round(pairing.tir_offset_ms * 1e6)
-    else:
-        offset_ns = 0 if timing is None else timing.tir_offset_ns
-    rgb = plan.settings.cameras.rgb
-    size = None if rgb.width_px is None or rgb.height_px is None else (rgb.width_px, rgb.height_px)
-    return PairSynchroniser(tolerance_ms, offset_ns, None if timing is None else timing.patience_ms, size)
 
 
 def require_startable(plan: ServicePlan) -> Bundle:
@@ -327,11 +347,4 @@ def require_startable(plan: ServicePlan) -> Bundle:
                 raise UsageError(
                     f"cameras.{modality.value}.{key}: {place} is not there; give what shall be played"
                 )
-    from edge_rgbt.mavlink.endpoint import parse_endpoint
-
-    for url in plan.settings.mavlink.url:
-        try:
-            parse_endpoint(url)
-        except UsageError as error:
-            raise UsageError(f"mavlink.url: {error}") from None
     return bundle

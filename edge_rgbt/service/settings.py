@@ -9,9 +9,15 @@ from pathlib import Path
 from edge_rgbt.cameras.settings import CameraSettings
 from edge_rgbt.engine import ENGINES
 from edge_rgbt.errors import UsageError
+from edge_rgbt.geolocation.settings import GeolocationSettings, MountSettings
+from edge_rgbt.mavlink.autopilot.settings import SimulatedVehicleSettings
+from edge_rgbt.mavlink.settings import MavlinkSettings
 from edge_rgbt.recording.settings import RecorderSettings
 from edge_rgbt.rig import Rig
 from edge_rgbt.settings import build_settings, read_toml
+from edge_rgbt.steering.settings import ControlSettings
+from edge_rgbt.steering.situation import Level
+from edge_rgbt.streaming.settings import StreamSettings, VideoSettings
 from edge_rgbt.types import Box, Modality
 
 
@@ -89,12 +95,11 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Mavlink:
-    """url: endpoints. system_id: the vehicle's; left out, it is learned from the autopilot's heartbeat."""
+class Simulator:
+    """vehicle: a simulated multicopter and its autopilot carry the simulator's cameras; left out, a drone
+    without MAVLink that follows the target by itself."""
 
-    url: tuple[str, ...] = ("udpout:127.0.0.1:14550",)
-    system_id: int | None = None
-    rate_hz: float = 30.0
+    vehicle: SimulatedVehicleSettings | None = None
 
 
 @dataclass(frozen=True)
@@ -124,19 +129,37 @@ class Limits:
 
 @dataclass(frozen=True)
 class ServiceSettings:
-    """One aircraft. mavlink left out: the default endpoint."""
+    """One aircraft. mavlink left out: the default endpoint. stream: left out, no video goes to the ground.
+
+    geolocation: left out, targets have no position; mount says how the camera sits on the vehicle. control:
+    left out, nothing is ever steered.
+    """
 
     cameras: Cameras
     pairing: Pairing = field(default_factory=Pairing)
     tracking: Tracking = field(default_factory=Tracking)
     target: Target = field(default_factory=Target)
-    mavlink: Mavlink = field(default_factory=Mavlink)
+    mavlink: MavlinkSettings = field(default_factory=MavlinkSettings)
+    stream: tuple[StreamSettings, ...] = ()
+    video: VideoSettings = field(default_factory=VideoSettings)
+    geolocation: GeolocationSettings | None = None
+    mount: MountSettings = field(default_factory=MountSettings)
+    control: ControlSettings = field(default_factory=ControlSettings)
+    simulator: Simulator = field(default_factory=Simulator)
     recording: Recording = field(default_factory=Recording)
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
         if self.target.simulated and not self.cameras.simulated:
             raise ValueError("target.simulated needs simulator cameras; give target.box_px")
+        if self.simulator.vehicle is not None and not self.cameras.simulated:
+            raise ValueError("simulator.vehicle carries simulator cameras; these cameras are of another kind")
+        if self.control.most is not Level.OFF and self.geolocation is None:
+            raise ValueError(
+                f"control.level is '{self.control.level}', which needs the table [geolocation] (its lens)"
+            )
+        if self.control.most is not Level.OFF and not self.mavlink.companion:
+            raise ValueError(f"control.level is '{self.control.level}', which needs mavlink.companion = true")
         box, rgb = self.target.box(), self.cameras.rgb
         promised = None if rgb.width_px is None or rgb.height_px is None else (rgb.width_px, rgb.height_px)
         if box is not None and promised is not None and not box.touches(*promised):

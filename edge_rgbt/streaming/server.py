@@ -106,6 +106,10 @@ class VideoServer:
             self._wake.notify()
 
     @property
+    def streams(self) -> tuple[StreamSettings, ...]:
+        return tuple(outlet.stream for outlet in self._outlets)
+
+    @property
     def clients(self) -> int:
         """Open RTSP connections."""
         return self._clients

@@ -14,10 +14,12 @@ Source = Literal["rgb", "thermal", "side-by-side"]
 class VideoSettings:
     """The RTSP server. listen: address and port; an address of one interface, or 0.0.0.0 for all of them.
 
+    public_host: our address as the ground reaches it, where that cannot be seen from MAVLink's own sockets.
     max_clients: further ones are turned away. encoder: "auto" takes the hardware's where there is one.
     """
 
     listen: str = "127.0.0.1:8554"
+    public_host: str = ""
     max_clients: int = 16
     encoder: str = "auto"
 
@@ -28,6 +30,12 @@ class VideoSettings:
             )
         if not 1 <= self.max_clients <= 100:
             raise ValueError(f"max_clients is {self.max_clients}, expected 1 to 100")
+
+    @property
+    def port(self) -> int:
+        found = self.address_and_port
+        assert found is not None
+        return found[1]
 
     @property
     def address_and_port(self) -> tuple[str, int] | None:

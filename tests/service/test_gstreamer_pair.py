@@ -39,7 +39,7 @@ box_px = [150, 110, 30, 30]
 
 [mavlink]
 url = ["udpout:127.0.0.1:14598"]
-system_id = 1
+sysid = 1
 '''
 
 

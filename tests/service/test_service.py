@@ -42,7 +42,7 @@ simulated = true
 
 [mavlink]
 url = ["udpout:127.0.0.1:14599"]
-system_id = 1
+sysid = 1
 
 [recording]
 folder = "flights"
