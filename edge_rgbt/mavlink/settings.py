@@ -10,9 +10,9 @@ from typing import Literal
 from edge_rgbt.errors import UsageError
 from edge_rgbt.mavlink.endpoint import DEFAULT_URL, Endpoint, parse_endpoint
 from edge_rgbt.mavlink.identity import BEACON_SYSTEM, CAMERA_COMPONENT, Identities
-from edge_rgbt.mavlink.signing import SigningMode
 
 Role = Literal["autopilot", "gcs", "any"]
+SigningMode = Literal["off", "sign", "require"]
 SLOW_BAUD = 115_200
 SLOW_BYTES_PER_S, FAST_BYTES_PER_S = 1500, 20_000
 _LEAST_BYTES_PER_S = 100

@@ -17,14 +17,12 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from edge_rgbt.errors import EdgeRgbtError, UsageError
 from edge_rgbt.files import write_json_atomic
 from edge_rgbt.mavlink.framing import SIGNATURE_BYTES, Frame
 
 LOG = logging.getLogger(__name__)
-SigningMode = Literal["off", "sign", "require"]
 KEY_BYTES = 32
 UNITS_PER_S = 100_000  # a timestamp counts 10 us
 EPOCH_UNIX_S = 1_420_070_400  # 2015-01-01 UTC
