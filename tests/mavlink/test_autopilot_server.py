@@ -228,3 +228,36 @@ def test_the_configurations_table_becomes_the_vehicles_order() -> None:
     assert autopilot.parameters["FOLL_OFS_X"] == -20.0
     assert autopilot.flight.mode is FlightMode.FOLLOW
     assert autopilot.vehicle.settings.errors == PERFECT
+
+
+def yaw_of(picture: Any) -> float:
+    """Where the camera looked, in degrees from north."""
+    assert picture is not None
+    return picture.pose.camera_yaw_deg
+
+
+@pytest.mark.slow
+def test_it_carries_the_cameras_of_the_simulators_process(listener: socket.socket) -> None:
+    """Three processes: this one speaks MAVLink to the vehicle's and reads pictures of the renderer's."""
+    from edge_rgbt.cameras.flight_process import FlightOrder, FlightProcess, OpenCamera, ReadFrame
+    from edge_rgbt.types import Modality
+
+    url = f"udpout:127.0.0.1:{listener.getsockname()[1]}"
+    with VehicleProcess(order(url)) as vehicle:
+        small = (160, 128)
+        flight = FlightProcess(FlightOrder(3, "day", 60.0, small, small, vehicle=vehicle.make_poses))
+        try:
+            flight.ask(OpenCamera(Modality.RGB, 10.0))
+            before = yaw_of(flight.ask(ReadFrame(Modality.RGB, live=True)))
+            _, address = listener.recvfrom(65536)
+            peer = over(listener, address)
+            # ArduCopter needs nobody's leave, and turns on until it is told to stop.
+            rates = dialect.MAVLink_gimbal_manager_set_attitude_message
+            peer.say(rates(3, 1, 12, 0, [float("nan")] * 4, 0.0, 0.0, 0.5))
+            peer.wait_for("HEARTBEAT")
+            until_s, turned = time.monotonic() + PATIENCE_S, 0.0
+            while turned < 10 and time.monotonic() < until_s:
+                turned = (yaw_of(flight.ask(ReadFrame(Modality.RGB, live=True))) - before) % 360
+            assert 10 <= turned < 180
+        finally:
+            flight.close()
