@@ -34,13 +34,15 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.modality_windows import (  # noqa: E402
+    FIRST_SEED,
     NOTHING,
     UNTOLD,
     WAYS,
     Boxes,
     Fault,
     Run,
-    flown_windows,
+    flight_name,
+    flown_window,
     longest_window_s,
     recorded_starts,
     recorded_windows,
@@ -134,55 +136,53 @@ def measure(args: argparse.Namespace, bundle: Bundle, results: Results) -> list[
     engine = open_engine(bundle, threads=1)
     longest_s = longest_window_s(args.seconds)
     starts = list(recorded_starts(args.data, args.only))
-    recorded = chain.from_iterable(recorded_windows(one, longest_s) for one in starts)
-    windows = chain(recorded, flown_windows(args.flights, longest_s))
+    seeds = range(FIRST_SEED, FIRST_SEED + args.flights)
+    chosen = {one.recording.name for one in starts} | {flight_name(seed) for seed in seeds}
     done = {run.window for run in results.runs}
-    chosen: list[str] = []
+    flown = {run.sequence for run in results.runs}
+    recorded = chain.from_iterable(recorded_windows(one, longest_s) for one in starts)
+    flights = (flown_window(seed, longest_s) for seed in seeds if flight_name(seed) not in flown)
     work = len(WAYS) * len(Modality)
-    total = work * (sum(len(one.frames) for one in starts) + args.flights)
+    total = work * (sum(len(one.frames) for one in starts) + sum(flight_name(s) not in flown for s in seeds))
     with tqdm(total=total, unit="run", disable=args.json) as bar:
-        for window in windows:
-            chosen.append(window.name)
-            bar.set_description(window.name)
-            if window.name in done:
+        for window in chain(recorded, flights):
+            if window is None or window.name in done:
                 bar.update(work)
                 continue
+            bar.set_description(window.name)
             runs = []
             for run in runs_of(window, bundle, engine, args.seconds):
                 runs.append(run)
                 bar.update()
             results.add(runs)
     engine.close()
-    return [run for run in results.runs if run.window in chosen]
+    return [run for run in results.runs if run.sequence in chosen]
 
 
 def print_all(runs: list[Run], bundle: Bundle, lengths: list[float]) -> None:
-    """A table per missing camera, the differences, and the honesty of the confidence."""
+    """The overlaps, the differences, and the honesty of the confidence."""
+    manifest = bundle.manifest
     windows = dict.fromkeys(run.window for run in runs)
-    flown = [name for name in windows if name.startswith("flight")]
-    print(
-        f"{bundle.manifest.name} {bundle.manifest.version}, stand-in {bundle.manifest.tracker.stand_in}; ",
-        end="",
-    )
-    print(f"{len(windows) - len(flown)} windows of recorded sequences, {len(flown)} of simulated flights")
-    for missing, title in CAMERAS.items():
-        print_overlaps(title, [run for run in runs if run.missing == missing], lengths)
-    print_differences(runs, bundle.manifest.tracker.stand_in)
+    flown = sum(name.startswith("flight") for name in windows)
+    print(f"{manifest.name} {manifest.version}, stand-in {manifest.tracker.stand_in}; ", end="")
+    print(f"{len(windows) - flown} windows of recorded sequences, {flown} of simulated flights")
+    print_overlaps(runs, lengths)
+    print_differences(runs, manifest.tracker.stand_in)
     print_confidence(runs)
 
 
-def print_overlaps(title: str, runs: list[Run], lengths: list[float]) -> None:
-    """Mean overlaps by way and length."""
-    counts = [sum(f.seconds == s for run in runs if run.way == NOTHING for f in run.faults) for s in lengths]
-    heads = [f"{s:g} s, during | after (of {n})" for s, n in zip(lengths, counts, strict=True)]
-    print(f"\n| {title} | " + " | ".join(heads) + " | mean |\n|" + "---|" * (2 * len(heads) + 2))
-    for way in WAYS:
-        cells = []
-        for seconds in lengths:
-            faults = [f for run in runs if run.way == way for f in run.faults if f.seconds == seconds]
-            cells += [_mean(f.during for f in faults), _mean(f.after for f in faults)]
-        texts = ["" if cell is None else f"{cell:.3f}" for cell in (*cells, _mean(cells))]
-        print(f"| {way} | " + " | ".join(texts) + " |")
+def print_overlaps(runs: list[Run], lengths: list[float]) -> None:
+    """Mean overlaps by way: while a camera is gone for so long, and afterwards (all lengths together)."""
+    columns = [*(f"{seconds:g} s" for seconds in lengths), "after"]
+    heads = [f"{title} {column}" for title in CAMERAS.values() for column in columns]
+    print(f"\n| | {' | '.join(heads)} |\n|" + "---|" * (len(heads) + 1))
+    for way in _ways(runs):
+        cells: list[float | None] = []
+        for missing in CAMERAS:
+            faults = [f for run in runs if (run.way, run.missing) == (way, missing) for f in run.faults]
+            cells += [_mean(f.during for f in faults if f.seconds == s) for s in lengths]
+            cells.append(_mean(f.after for f in faults))
+        print(f"| {way} | " + " | ".join("" if cell is None else f"{cell:.3f}" for cell in cells) + " |")
 
 
 def print_differences(runs: list[Run], own: str) -> None:
@@ -195,7 +195,7 @@ def print_differences(runs: list[Run], own: str) -> None:
         "all": lambda run: True,
     }
     print(f"\n| difference to {own} | " + " | ".join(kinds) + " |\n|" + "---|" * (len(kinds) + 1))
-    for way in WAYS:
+    for way in _ways(runs):
         if way != own:
             cells = [_difference([run for run in runs if kind(run)], way, own) for kind in kinds.values()]
             print(f"| {way} | " + " | ".join(cells) + " |")
@@ -207,7 +207,7 @@ def _difference(runs: list[Run], way: str, own: str) -> str:
     for run in runs:
         met = [value for f in run.faults for value in (f.during, f.after) if value is not None]
         for key in {way, own} & {run.way}:
-            means.setdefault((run.window.split(" at ")[0], key), {}).setdefault(run.missing, []).extend(met)
+            means.setdefault((run.sequence, key), {}).setdefault(run.missing, []).extend(met)
     by_sequence = []
     for name in dict.fromkeys(name for name, _ in means):
         pair = [np.mean([v for values in means[name, key].values() for v in values]) for key in (way, own)]
@@ -226,7 +226,7 @@ def print_confidence(runs: list[Run]) -> None:
     )
     both = [run for run in runs if run.way == NOTHING and run.missing == "tir"]  # the same twice
     rows = [("both cameras", both)]
-    for way in WAYS:
+    for way in _ways(runs):
         if way != NOTHING and way not in UNTOLD:
             for missing, seen in (("tir", "RGB"), ("rgb", "thermal")):
                 chosen = [run for run in runs if run.way == way and run.missing == missing]
@@ -238,6 +238,11 @@ def print_confidence(runs: list[Run]) -> None:
         mean = sum(b.confidence for b in boxes) / max(pairs, 1)
         shares = f"{right / max(pairs, 1):.3f} | {mean:.3f} | {sure / max(pairs, 1):.3f}"
         print(f"| {name} | {pairs} | {shares} | {sure_right / max(sure, 1):.3f} |")
+
+
+def _ways(runs: list[Run]) -> list[str]:
+    done = {run.way for run in runs}
+    return [way for way in WAYS if way in done]
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

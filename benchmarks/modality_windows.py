@@ -99,6 +99,10 @@ class Run:
     faults: tuple[Fault, ...]
     boxes: Boxes
 
+    @property
+    def sequence(self) -> str:
+        return self.window.split(" at ")[0]
+
 
 @dataclass(frozen=True)
 class RecordedStarts:
@@ -134,14 +138,18 @@ def recorded_windows(starts: RecordedStarts, longest_s: float) -> Iterator[Windo
         yield Window(starts.recording.name, begins_s, _within(moments[frame:], longest_s))
 
 
-def flown_windows(flights: int, longest_s: float) -> Iterator[Window]:
-    """One window of every simulated flight, from where its target is in full view; the others are skipped."""
-    for seed in range(FIRST_SEED, FIRST_SEED + flights):
-        moments = list(render(seed, longest_s + 1.0, RATE_HZ))
-        first = next((n for n, m in enumerate(moments) if m.truth and m.visibility > FULL_VIEW), None)
-        if first is not None:
-            begins_s = moments[first].pair.timestamp_ns / 1e9
-            yield Window(f"flight {seed}", begins_s, _within(moments[first:], longest_s))
+def flown_window(seed: int, longest_s: float) -> Window | None:
+    """The window of a simulated flight, from where its target is in full view; None if it never is."""
+    moments = list(render(seed, longest_s + 1.0, RATE_HZ))
+    first = next((n for n, m in enumerate(moments) if m.truth and m.visibility > FULL_VIEW), None)
+    if first is None:
+        return None
+    begins_s = moments[first].pair.timestamp_ns / 1e9
+    return Window(flight_name(seed), begins_s, _within(moments[first:], longest_s))
+
+
+def flight_name(seed: int) -> str:
+    return f"flight {seed}"
 
 
 def runs_of(

@@ -11,7 +11,7 @@ import pytest
 from bundles import tiny_bundle
 from worlds import square_pair
 
-from benchmarks.missing_modality import Results
+from benchmarks.missing_modality import Results, print_all
 from benchmarks.modality_windows import AFTER_S, BEFORE_S, LATE, NOTHING, Boxes, Window, runs_of
 from benchmarks.rendered import Moment
 from edge_rgbt.engine import open_engine
@@ -95,3 +95,20 @@ def test_results_of_other_lengths_are_refused(bundle, tmp_path):
     Results(file, bundle, LENGTHS)
     with pytest.raises(UsageError, match="another bundle or of other --seconds"):
         Results(file, bundle, (5.0,))
+
+
+def test_the_tables_hold_every_way_that_was_run(bundle, engine, window, capsys):
+    runs = list(runs_of(window, bundle, engine, LENGTHS, [NOTHING, "hold"]))
+    other = [dataclasses.replace(run, window="flight 1 at 0.0 s") for run in runs]
+    print_all([*runs, *other], bundle, list(LENGTHS))
+    said = capsys.readouterr().out
+    assert "1 windows of recorded sequences, 1 of simulated flights" in said
+    [held] = [line for line in said.splitlines() if line.startswith("| hold |")]
+    during = [fault.during for run in runs[2:] for fault in run.faults]
+    after = [np.mean([fault.after for fault in run.faults]) for run in runs[2:]]
+    wanted = [*during[:2], after[0], *during[2:], after[1]]
+    assert [float(cell) for cell in held.split("|")[2:-1]] == pytest.approx(wanted, abs=6e-4)
+    [gained] = [
+        line for line in said.splitlines() if line.startswith("| nothing missing | +") or "± " in line
+    ]
+    assert gained.count("± 0.000") == 3
