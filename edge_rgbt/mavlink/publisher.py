@@ -96,10 +96,21 @@ class TrackPublisher:
         """Model and cameras are there: the heartbeat goes from BOOT to STANDBY."""
         self.camera.ready()
 
-    def publish(self, state: TrackState, width: int, height: int) -> None:
-        """Reports a state; width and height are those of the picture whose pixels the box counts (R-TS-8)."""
+    def publish(
+        self,
+        state: TrackState,
+        width: int,
+        height: int,
+        track_id: int | None = None,
+        captured_ns: int | None = None,
+    ) -> None:
+        """Reports a state; width and height are those of the picture whose pixels the box counts (R-TS-8).
+
+        track_id: of the `StartRequest` that is tracked, or from `camera.begin` for a track of our own; None
+        where nobody else can start one. captured_ns: of the newer picture, on the monotonic clock.
+        """
         if not self._closed:
-            self.camera.publish(state, width, height, time.monotonic_ns())
+            self.camera.publish(state, width, height, time.monotonic_ns(), track_id, captured_ns)
             self.station.wake()
 
     def post(self, identity: Identity, message: Any) -> None:

@@ -205,13 +205,21 @@ def test_a_position_that_is_not_known_cannot_be_requested_now_r_gs_1(bench):
     assert bench.result(REQUEST, 276) == LATER
 
 
-def test_a_camera_whose_picture_nobody_knows_does_not_describe_itself_yet():
-    bench = Bench(CameraProfile())
-    bench.control.ready = False
-    assert bench.result(REQUEST, 259) == LATER
-    bench.control.ready = True
+@pytest.mark.parametrize(
+    ("profile", "ready", "size"),
+    [
+        (CameraProfile(streams=(RGB,)), False, (1280, 1024)),
+        (CameraProfile(size_px=(800, 600)), False, (800, 600)),
+        (CameraProfile(), True, (640, 512)),
+        (CameraProfile(), False, (640, 480)),
+    ],
+)
+def test_a_camera_describes_itself_before_its_first_picture(profile, ready, size):
+    """Heartbeats begin at boot, and MAVSDK gives a camera up that does not answer then."""
+    bench = Bench(profile)
+    bench.control.ready = ready
     (message,) = of("CAMERA_INFORMATION", bench.command(REQUEST, 259))
-    assert (message.resolution_h, message.resolution_v) == (640, 512)
+    assert (message.resolution_h, message.resolution_v) == size
 
 
 @pytest.mark.parametrize("number", [2502, 2503])

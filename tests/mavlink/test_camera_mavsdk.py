@@ -11,6 +11,7 @@ import pytest
 from live_camera import LiveCamera, autopilot_beats, free_udp_port
 
 HERE = Path(__file__).parent
+EXAMPLE = HERE.parents[1] / "docs" / "examples" / "select_with_mavsdk.py"
 MAVSDK3 = os.environ.get("MAVSDK3_PYTHON", "")
 SECONDS = 60
 
@@ -76,3 +77,23 @@ def test_mavsdk_3_finds_and_steers_the_camera():
         pytest.skip("needs mavsdk 3 in an environment of its own: set MAVSDK3_PYTHON to its python")
     found, live = run_client(MAVSDK3, "mavsdk3_client.py", 1)
     check_common(found, live)
+
+
+@pytest.mark.slow
+def test_the_example_in_the_documentation_selects_and_prints_places():
+    pytest.importorskip("mavsdk.plugins.camera", reason="needs mavsdk 4: pip install 'mavsdk>=4'")
+    port = free_udp_port()
+    command = [sys.executable, str(EXAMPLE), f"udpin://127.0.0.1:{port}", "2"]
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as example,
+        LiveCamera(f"udpout:127.0.0.1:{port}") as live,
+    ):
+        try:
+            out, _ = example.communicate(timeout=SECONDS)
+        finally:
+            example.kill()
+    assert example.returncode == 0
+    assert [request.box.as_tuple() for request in live.requests] == [pytest.approx((256, 204.8, 128, 102.4))]
+    printed = [line for line in out.splitlines() if line.startswith("{'tracking_status': 1")]
+    assert any("'rec_top_x': 0." in line for line in printed)
+    assert any("'lat': 47400" in line for line in printed)

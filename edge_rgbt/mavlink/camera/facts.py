@@ -29,6 +29,7 @@ HEARTBEAT = dialect.MAVLINK_MSG_ID_HEARTBEAT
 OF_CAMERA = (INFORMATION, SETTINGS, STORAGE, CAPTURE, STREAM, STREAM_STATUS, FOV, TARGET, TARGET_PLACE)
 OF_COMPANION = (COMPUTER, NUMBERS)
 NUMBERED = (STREAM, STREAM_STATUS)  # one message for each stream
+_UNKNOWN_PX = (640, 480)
 
 
 class Unavailable(Exception):
@@ -85,13 +86,14 @@ class Facts:
             raise Unavailable(for_now=False)
         return build(which, host, now_ns)
 
-    def size_px(self) -> tuple[int, int] | None:
-        """Of the main stream's picture, as far as known."""
+    def size_px(self) -> tuple[int, int]:
+        """Of the main stream's picture. Without a stream nobody clicks, so that a size which is not known yet
+        misplaces nothing; MAVSDK soon stops to ask a camera that waits with its answer."""
         if self.profile.main is not None:
             return self.profile.main.size_px
         picture = self.control.picture()
         seen = self.published_px if picture is None else (picture.width, picture.height)
-        return self.profile.size_px or seen
+        return self.profile.size_px or seen or _UNKNOWN_PX
 
     def stream_numbers(self, which: int) -> list[int]:
         """Of one stream or all: thermal first and the main one last, which a client that keeps only the last
@@ -112,10 +114,7 @@ class Facts:
         return self._boot_ms(now_ns) % 2**32
 
     def _information(self, which: int, host: str, now_ns: int) -> list[Any]:
-        size_px = self.size_px()
-        if size_px is None:  # a wrong aspect ratio would misplace every click
-            raise Unavailable(for_now=True)
-        return [about.information(self.profile, size_px, self._ms(now_ns))]
+        return [about.information(self.profile, self.size_px(), self._ms(now_ns))]
 
     def _storage(self, which: int, host: str, now_ns: int) -> list[Any]:
         if which not in (0, 1):
