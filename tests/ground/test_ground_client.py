@@ -74,6 +74,20 @@ def test_intervals_are_renewed_before_their_lease_ends(client):
     assert renewed.count((dialect.MAV_CMD_SET_MESSAGE_INTERVAL, 275)) >= 2
 
 
+def test_the_autopilot_is_asked_for_its_place_while_it_does_not_come(client):
+    def asked_for_position(now: int) -> bool:
+        return any(
+            m.target_component == 1 and m.param1 == 33
+            for m in client.due(now)
+            if m.get_type() == "COMMAND_LONG"
+        )
+
+    assert asked_for_position(2 * SECOND)
+    client.receive(dialect.MAVLink_global_position_int_message(0, 1, 1, 1, 1, 0, 0, 0, 0), 7, 1, 3 * SECOND)
+    assert not any(asked_for_position(now) for now in range(3 * SECOND, 8 * SECOND, SECOND // 4))
+    assert any(asked_for_position(now) for now in range(8 * SECOND, 11 * SECOND, SECOND // 4))
+
+
 def test_a_selection_is_sent_again_until_it_is_answered(client):
     answers: list[Answer] = []
     first = client.track((0.1, 0.2, 0.3, 0.4), answers.append, 0)

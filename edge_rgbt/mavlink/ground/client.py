@@ -28,6 +28,7 @@ _COASTING = 8
 CONTROL_COMMAND = dialect.MAV_CMD_USER_1
 _STREAMS, _INFORMATION = 269, 259
 _IMAGE_STATUS, _GEO_STATUS = 275, 276
+_ATTITUDE, _POSITION = 30, 33
 _CONTROL_STATES = {0: "disengaged", 1: "armed", 2: "engaged", 3: "holding"}
 
 
@@ -187,7 +188,21 @@ class GroundClient:
                 self._renew_ns[message] = now_ns + _LEASE_NS
                 questions.append((dialect.MAV_CMD_SET_MESSAGE_INTERVAL, (float(message), 1e6 / rate_hz)))
         assert self._camera is not None
-        return [_command(self._camera, number, params) for number, params in questions]
+        return [_command(self._camera, number, params) for number, params in questions] + self._telemetry(
+            now_ns
+        )
+
+    def _telemetry(self, now_ns: int) -> list[Any]:
+        """Asks the autopilot for place and heading while they do not come by themselves."""
+        missing = [
+            message
+            for part, message in (("position", _POSITION), ("attitude", _ATTITUDE))
+            if now_ns - self._seen.get(part, ({}, -LINK_LOST_NS))[1] >= LINK_LOST_NS
+        ]
+        if self._vehicle is None:
+            return []
+        interval = dialect.MAV_CMD_SET_MESSAGE_INTERVAL
+        return [_command((self._vehicle, 1), interval, (float(m), 1e6 / POSITION_HZ)) for m in missing]
 
     def _note(self, part: str, now_ns: int, **values: Any) -> None:
         self._seen[part] = values, now_ns
