@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import random
+import struct
 
 import pytest
 
@@ -151,6 +153,14 @@ def test_a_mode_command_has_the_stacks_own_numbers(stack: Stack, parameters: tup
     assert bench.autopilot.flight.mode is FlightMode.GUIDED
 
 
+@pytest.mark.parametrize(("stack", "number"), [(PX4, 4 << 16 | 5 << 24), (ARDUCOPTER, 6)])
+def test_the_old_mode_message_of_ground_stations_works(stack: Stack, number: int) -> None:
+    bench = Bench(stack)
+    bench.steps.say(dialect.MAVLink_set_mode_message(SYSTEM, 1, number))
+    bench.run(0.1)
+    assert bench.autopilot.flight.mode is FlightMode.RETURN
+
+
 @BOTH
 def test_a_reboot_is_silence_and_time_from_zero(stack: Stack) -> None:
     """R-EP-9 sees it by the time."""
@@ -249,3 +259,37 @@ def test_garbage_and_hostile_numbers_do_no_harm(stack: Stack) -> None:
     bench.run(3.0)
     assert len(bench.heard("HEARTBEAT")) > before
     assert all(abs(value) < 1e6 for value in bench.vehicle.newest.position)
+
+
+def random_frame(rng: random.Random, number: int) -> bytes:
+    """A valid frame of this message with random fields, from anybody to anybody near."""
+    kind = dialect.mavlink_map[number]
+    payload = bytearray(rng.randrange(256) for _ in range(kind.unpacker.size))
+    for field in ("target_system", "target_component"):  # so that more of them are read
+        if field in kind.ordered_fieldnames and rng.random() < 0.8:
+            names = kind.ordered_fieldnames
+            offset = sum(
+                struct.calcsize("<" + kind.native_format.decode()[1 + n]) * max(kind.array_lengths[n], 1)
+                for n in range(names.index(field))
+            )
+            payload[offset] = SYSTEM if field == "target_system" else 1
+    head = bytes(
+        (len(payload), 0, 0, rng.randrange(256), rng.choice((SYSTEM, 255, 200)), rng.choice((191, 190)))
+    )
+    body = head + number.to_bytes(3, "little") + bytes(payload)
+    check = dialect.x25crc(body + bytes((kind.crc_extra,))).crc
+    return b"\xfd" + body + check.to_bytes(2, "little")
+
+
+@BOTH
+def test_valid_frames_with_random_fields_do_no_harm(stack: Stack) -> None:
+    bench, rng = Bench(stack), random.Random(2)
+    numbers = sorted(dialect.mavlink_map)
+    read_by_it = [11, 20, 21, 23, 75, 76, 84, 86, 111, 144, 282, 287, 288]
+    for _ in range(1500):
+        number = rng.choice(read_by_it) if rng.random() < 0.7 else rng.choice(numbers)
+        bench.autopilot.receive(COMPANION_PORT, random_frame(rng, number), bench.steps.now_ns)
+    before = len(bench.heard("HEARTBEAT"))
+    bench.run(3.0)
+    assert len(bench.heard("HEARTBEAT")) > before
+    assert all(math.isfinite(value) for value in bench.vehicle.newest.position)

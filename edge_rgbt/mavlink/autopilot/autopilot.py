@@ -200,6 +200,10 @@ class SimulatedAutopilot:
             self.flight.position_target(message, t_ns)
         elif kind == "FOLLOW_TARGET":
             self.flight.beacon(sender[0], self.system, message, t_ns)
+        elif kind == "SET_MODE":  # old, not answered, and still what Mission Planner and QGroundControl send
+            mode = self.stack.mode_of(message.custom_mode)
+            if mode is not None:
+                self.flight.change_mode(mode, t_ns)
         elif kind == "TIMESYNC":
             self._answer_time(message, packet.port)
         elif kind.startswith("PARAM_"):

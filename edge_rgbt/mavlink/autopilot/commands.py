@@ -126,7 +126,7 @@ class Commands:
         number = main
         if not self._stack.floods_and_learns:
             number = main << 16 | sub << 24
-        mode = next((mode for mode, known in self._stack.modes.items() if known == number), None)
+        mode = self._stack.mode_of(number)
         return DENIED if mode is None else self._flight.change_mode(mode, t_ns)
 
     def _reposition(self, command: Command, t_ns: int) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 from edge_rgbt.mavlink.autopilot.stacks import Stack
 from edge_rgbt.mavlink.dialect import common as dialect
 
+_LAST_SYSTEM = 250  # beyond are ground stations
 _FLOAT, _INTEGER = dialect.MAV_PARAM_TYPE_REAL32, dialect.MAV_PARAM_TYPE_INT32
 
 
@@ -33,8 +34,10 @@ class Parameters:
         return name in self._values
 
     def __setitem__(self, name: str, value: float) -> None:
-        """Raises KeyError for a name that this autopilot does not have."""
+        """Raises KeyError for a name that this autopilot does not have. It keeps a system id that can be."""
         old = self._values[name]
+        if name == self.system_name and not 1 <= value <= _LAST_SYSTEM:
+            return
         self._values[name] = round(value) if isinstance(old, int) else float(value)
 
     def answer(self, message: Any) -> list[Any]:

@@ -79,6 +79,10 @@ class Stack:
     streams: Mapping[int, float]
     parameters: Mapping[str, float | int]
 
+    def mode_of(self, number: int) -> FlightMode | None:
+        """The mode with this number in HEARTBEAT.custom_mode; None for one that is not flown here."""
+        return next((mode for mode, known in self.modes.items() if known == number), None)
+
 
 def _version(major: int, minor: int, patch: int) -> int:
     return major << 24 | minor << 16 | patch << 8 | 255  # 255: an official release
