@@ -62,16 +62,17 @@ def autopilot(system=1):
 
 
 class Ears:
-    """Every message of a stream of bytes, with its time of arrival."""
+    """Every message of a stream of bytes, or those of some kinds only, with its time of arrival."""
 
     def __init__(self):
         self.parser = dialect.MAVLink(None)
         self.parser.robust_parsing = True
-        self.heard = []
+        self.heard, self.only = [], None
 
     def take(self, data):
         now = time.monotonic()
-        self.heard += [(now, m) for m in self.parser.parse_buffer(data) or []]
+        messages = self.parser.parse_buffer(data) or []
+        self.heard += [(now, m) for m in messages if self.only is None or m.get_type() in self.only]
 
     def of(self, kind):
         return [message for _, message in list(self.heard) if message.get_type() == kind]
