@@ -121,6 +121,8 @@ def _sticks_unknown(s: Situation, e: Engagement, c: ControlSettings) -> bool:
 
 def _failsafe(s: Situation, e: Engagement, c: ControlSettings) -> bool:
     position_lost = e.position_was_healthy and s.position_healthy is not True
+    if c.gimbal.needs_position or e.level.flies:
+        position_lost |= s.position_healthy is False
     return s.failsafe or s.fence_breached or position_lost
 
 

@@ -26,6 +26,8 @@ class GimbalSettings:
 
     enabled: steer it with every level but `roi`. latency_ms: from exposure to the gimbal's motion; the gain
     is 0.3 over it. yaw_lock: yaw rates count from north, else from the vehicle's nose. send_hz: of messages.
+    needs_position: not even the gimbal is steered while the autopilot says that its position is bad; false
+    for the bench, without satellites. A position that was good and is lost ends steering all the same.
     """
 
     enabled: bool = True
@@ -36,6 +38,7 @@ class GimbalSettings:
     soft_stop_deg: float = 5.0
     yaw_lock: bool = True
     send_hz: float = 20.0
+    needs_position: bool = True
 
     def __post_init__(self) -> None:
         _require(

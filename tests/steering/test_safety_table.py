@@ -7,7 +7,7 @@ from steering_flights import CYCLE, GROUND, MS, SECOND, Operator, control, healt
 
 from edge_rgbt.steering.machine import Permission, SafetyMachine
 from edge_rgbt.steering.rules import RULES
-from edge_rgbt.steering.settings import ACKNOWLEDGEMENT, GuidedSettings, LimitSettings
+from edge_rgbt.steering.settings import ACKNOWLEDGEMENT, GimbalSettings, GuidedSettings, LimitSettings
 from edge_rgbt.steering.situation import Holder, Level, Mode, Stack, State
 from edge_rgbt.types import TrackStatus
 
@@ -207,6 +207,14 @@ def test_guided_flight_holds_while_the_pilots_radio_is_not_heard():
 def test_a_failsafe_ends_steering(level, spoiled):
     permit = Operator(level).engaged().at(**spoiled)
     assert (permit.gimbal, permit.vehicle, permit.farewell) == (NOTHING, NOTHING, False)
+
+
+def test_a_gimbal_is_not_engaged_where_the_position_is_bad_unless_that_is_configured():
+    assert Operator(Level.GIMBAL).engage(position_healthy=False) == "autopilot failsafe, fence or position"
+    bench = control(Level.GIMBAL, gimbal=GimbalSettings(needs_position=False))
+    flight = Operator(Level.GIMBAL, bench)
+    assert flight.engage(position_healthy=False) is None
+    assert flight.at(position_healthy=False).gimbal is STEER
 
 
 # Row 9: autopilot link lost (no heartbeat 2 s).

@@ -87,6 +87,8 @@ class GimbalControl:
             self._phase, self._confirmed_ns, self._was_ours = _Phase.OURS, None, False
             self._asked_ns, self._asked_first_ns = now_ns - _ASK_AGAIN_NS, now_ns
             self._zeros_left, self._last = 0, STILL
+            if self._dry_run:  # nobody will answer
+                return self._asking(now_ns)
         ours = self.holder(now_ns) is Holder.US
         self._was_ours |= ours
         if not self._was_ours:
