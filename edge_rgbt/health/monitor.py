@@ -14,10 +14,12 @@ from typing import TypeVar
 from edge_rgbt.errors import UsageError
 from edge_rgbt.health.alarms import Alarms, AlarmSettings
 from edge_rgbt.health.machine import MachineReader
+from edge_rgbt.health.memory import return_free_memory
 from edge_rgbt.health.readings import MachineReadings
 from edge_rgbt.health.record import HealthRecord, ServiceNumbers
 
 LOG = logging.getLogger(__name__)
+_TRIM_EVERY = 30  # records
 _Result = TypeVar("_Result")
 
 
@@ -42,7 +44,8 @@ class HealthSettings:
 
 
 class HealthMonitor:
-    """Two threads: one looks at the machine, one makes the records from that and from the service's numbers.
+    """Two threads: one looks at the machine, one makes the records from that and from the service's numbers,
+    and now and then gives free memory back.
 
     A kernel file that hangs stops only the first: records go on with the last look and its growing age.
     source: called once per record in the record thread; it must not wait for the frame loop.
@@ -104,6 +107,8 @@ class HealthMonitor:
         while not self._closing.wait(max(due_ns - time.monotonic_ns(), 0) / 1e9):
             self._record(number)
             number += 1
+            if number % _TRIM_EVERY == 0:
+                return_free_memory()
             # A machine that slept or was overloaded owes no records for that time.
             due_ns = max(due_ns + period_ns, time.monotonic_ns())
 
