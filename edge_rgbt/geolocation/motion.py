@@ -19,8 +19,7 @@ SPEED_MPS: dict[Class, float] = {"person": 2.0, "vehicle": 12.0}  # one sigma be
 _ACCELERATION_LASTS_S = 0.3
 # What is wrong with attitude, heading, height and the vehicle's own place stays wrong for many pictures, and
 # moves the target's place without changing its velocity. This share of the covariance is taken to be new in
-# each picture. With all of it, velocities on simulated flights are late (95th percentile of their error
-# 3.1 m/s instead of 2.2) and surer than they should be (90 % within the 95 % circle instead of 95 %).
+# each picture; with all of it, velocities come late and claim to be surer than they are.
 _NEW_SHARE = 0.1
 _LONGEST_PAUSE_NS = 5_000_000_000
 
