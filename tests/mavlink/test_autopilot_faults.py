@@ -153,12 +153,12 @@ def test_a_mode_command_has_the_stacks_own_numbers(stack: Stack, parameters: tup
     assert bench.autopilot.flight.mode is FlightMode.GUIDED
 
 
-@pytest.mark.parametrize(("stack", "number"), [(PX4, 4 << 16 | 5 << 24), (ARDUCOPTER, 6)])
+@pytest.mark.parametrize(("stack", "number"), [(PX4, 4 << 16 | 6 << 24), (ARDUCOPTER, 9)])
 def test_the_old_mode_message_of_ground_stations_works(stack: Stack, number: int) -> None:
     bench = Bench(stack)
     bench.steps.say(dialect.MAVLink_set_mode_message(SYSTEM, 1, number))
     bench.run(0.1)
-    assert bench.autopilot.flight.mode is FlightMode.RETURN
+    assert bench.autopilot.flight.mode is FlightMode.LAND
 
 
 @BOTH

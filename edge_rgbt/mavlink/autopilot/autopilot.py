@@ -187,7 +187,8 @@ class SimulatedAutopilot:
             self._read(packet)
 
     def _read(self, packet: Packet) -> None:
-        message, kind, sender, t_ns = packet.message, packet.kind, packet.source, self.flight_ns
+        message: Any = packet.message
+        kind, sender, t_ns = packet.kind, packet.source, self.flight_ns
         if kind in ("COMMAND_LONG", "COMMAND_INT"):
             self._execute(Command.of(message, sender, packet.port))
         elif kind == "GIMBAL_MANAGER_SET_ATTITUDE":
