@@ -25,6 +25,7 @@ COMMANDS = {
     "run": "edge_rgbt.commands.run",
     "doctor": "edge_rgbt.commands.doctor",
     "gcs": "edge_rgbt.commands.gcs",
+    "sim-vehicle": "edge_rgbt.commands.sim_vehicle",
 }
 
 

@@ -13,7 +13,8 @@ SAMPLES = sorted(FOLDER.glob("*.toml"))
 
 
 def test_the_promised_samples_are_there():
-    assert {path.name for path in SAMPLES} == {"simulator.toml", "orin-csi-boson.toml", "rtsp-payload.toml"}
+    promised = {"simulator.toml", "orin-csi-boson.toml", "rtsp-payload.toml"}
+    assert promised <= {path.name for path in SAMPLES}
 
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
