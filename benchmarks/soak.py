@@ -201,7 +201,8 @@ def main() -> int:
             findings = soak.fly(args.trouble_every_s)
         finally:
             soak.close()
-    command = f"python benchmarks/soak.py --seconds {args.seconds:g} --seed {args.seed}"
+    first = "chrt -r 1 " if os.sched_getscheduler(0) == os.SCHED_RR else ""
+    command = f"{first}python benchmarks/soak.py --seconds {args.seconds:g} --seed {args.seed}"
     text = markdown(findings, machine, command)
     if args.report is not None:
         args.report.write_text(text)

@@ -36,6 +36,8 @@ def examined(path: Path) -> dict[str, Any]:
                 found["wrong"] += _wrong(entry)
             elif isinstance(entry, RecordedNote) and entry.topic == topics.EVENT:
                 found[f"event {entry.value['name']}"] += 1
+            elif isinstance(entry, RecordedNote) and entry.topic in topics.MAVLINK.values():
+                found["mavlink"] += 1
             elif isinstance(entry, RecordedNote) and entry.topic == topics.HEALTH:
                 found["health"] += 1
                 health = dict(entry.value)

@@ -207,6 +207,9 @@ def markdown(found: Findings, machine: dict[str, object], command: str) -> str:
         "reached the frame loop, unless it says otherwise: what a busy machine pushes out of the inbox, "
         "nobody has seen.",
         "",
+        f"The recordings hold {found.janitor.totals['frames']} frames, {found.janitor.totals['tracks']} tracks, "
+        f"{found.janitor.totals['health']} health records and {found.janitor.totals['mavlink']} MAVLink frames.",
+        "",
         "| what | injected or allowed | | counted | | where, and why the relation |",
         "|---|---:|:-:|---:|---|---|",
     ]
