@@ -190,7 +190,7 @@ class Findings:
 
 def markdown(found: Findings, machine: dict[str, object], command: str) -> str:
     """The report for people."""
-    c, ledger = found.counters, found.ledger
+    c, ledger, kept = found.counters, found.ledger, found.janitor.totals
     verdict = "Every demand is met." if found.good else "**Not every demand is met.**"
     lines = [
         "# Fault report",
@@ -207,8 +207,8 @@ def markdown(found: Findings, machine: dict[str, object], command: str) -> str:
         "reached the frame loop, unless it says otherwise: what a busy machine pushes out of the inbox, "
         "nobody has seen.",
         "",
-        f"The recordings hold {found.janitor.totals['frames']} frames, {found.janitor.totals['tracks']} tracks, "
-        f"{found.janitor.totals['health']} health records and {found.janitor.totals['mavlink']} MAVLink frames.",
+        f"The recordings hold {kept['frames']} frames, {kept['tracks']} tracks, {kept['health']} records of "
+        f"health and {kept['mavlink']} MAVLink frames.",
         "",
         "| what | injected or allowed | | counted | | where, and why the relation |",
         "|---|---:|:-:|---:|---|---|",
