@@ -22,7 +22,8 @@ from edge_rgbt.geolocation.rotations import Vector
 
 _MOST_CELLS = 2048  # a side; finer rasters are read coarser
 _MOST_STEPS = 4000
-_BISECTIONS = 24
+_STEPS_AT_ONCE = 128
+_BISECTIONS = 14  # a step of 15 m comes down to a millimetre
 _log = logging.getLogger(__name__)
 
 
@@ -56,8 +57,8 @@ class Patch:
         row = (north_m - self._low[0]) / self._step[0]
         column = (east_m - self._low[1]) / self._step[1]
         inside = (row >= 0) & (row <= rows - 1) & (column >= 0) & (column <= columns - 1)
-        r = np.clip(np.nan_to_num(row).astype(np.intp), 0, rows - 2)
-        c = np.clip(np.nan_to_num(column).astype(np.intp), 0, columns - 2)
+        r = np.minimum(np.maximum(row, 0), rows - 2).astype(np.intp)
+        c = np.minimum(np.maximum(column, 0), columns - 2).astype(np.intp)
         y, x = row - r, column - c
         grid = self._heights
         south = grid[r, c] * (1 - x) + grid[r, c + 1] * x
@@ -67,30 +68,30 @@ class Patch:
     def meet(
         self, camera: tuple[float, float, float], direction: Vector, farthest_m: float
     ) -> GroundHit | NoPosition | None:
-        """Marches along a line of sight, then bisects.
+        """Marches along a line of sight, half a cell at a time, then bisects.
 
         camera: north, east of the patch's frame, height above mean sea level. MISSES_GROUND if the line stays
         above the ground up to `farthest_m`; None where the patch does not know the ground.
         """
         north, east, altitude = camera
         horizontal = math.hypot(direction[0], direction[1])
-        # half a cell at a time over the ground; never more than the steps that fit into a millisecond
-        step = min(self._step) / 2 / max(horizontal, 0.05)
-        count = min(max(math.ceil(farthest_m / step), 8), _MOST_STEPS)
-        reach = np.linspace(0.0, farthest_m, count + 1)
-        if direction[2] > 0 and altitude > self._highest:  # no need to look above the highest summit
-            reach = reach[reach >= (altitude - self._highest) / direction[2] - farthest_m / count]
-        if not len(reach):
-            return NoPosition.MISSES_GROUND
-        ground = self.heights(north + reach * direction[0], east + reach * direction[1])
-        above = altitude - reach * direction[2] - ground
-        blocked = np.flatnonzero(~(above > 0))  # below the ground, or nothing known
-        if not len(blocked):
-            return NoPosition.MISSES_GROUND
-        first = int(blocked[0])
-        if math.isnan(above[first]) or first == 0:
-            return None
-        return self._refined(camera, direction, float(reach[first - 1]), float(reach[first]))
+        step = max(min(self._step) / 2 / max(horizontal, 0.05), farthest_m / _MOST_STEPS)
+        near = 0.0
+        if direction[2] > 0 and altitude > self._highest:  # nothing is met above the highest summit
+            near = (altitude - self._highest) / direction[2]
+        while near < farthest_m:
+            count = min(_STEPS_AT_ONCE, math.ceil((farthest_m - near) / step) + 1)
+            reach = near + step * np.arange(count)
+            ground = self.heights(north + reach * direction[0], east + reach * direction[1])
+            above = altitude - reach * direction[2] - ground
+            blocked = np.flatnonzero(~(above > 0))  # below the ground, or nothing known
+            if len(blocked):
+                first = int(blocked[0])
+                if math.isnan(above[first]) or reach[first] == 0.0:
+                    return None
+                return self._refined(camera, direction, float(reach[first]) - step, float(reach[first]))
+            near = float(reach[-1]) + step
+        return NoPosition.MISSES_GROUND
 
     def _refined(
         self, camera: tuple[float, float, float], direction: Vector, near: float, far: float
@@ -125,8 +126,7 @@ class Patch:
             return math.nan
         r, c = min(int(row), rows - 2), min(int(column), columns - 2)
         y, x = row - r, column - c
-        cell = self._heights[r : r + 2, c : c + 2]
-        (a, b), (d, e) = cell.tolist()
+        (a, b), (d, e) = self._heights[r : r + 2, c : c + 2].tolist()
         return (a * (1 - x) + b * x) * (1 - y) + (d * (1 - x) + e * x) * y
 
 

@@ -93,6 +93,16 @@ def test_a_line_above_all_summits_meets_nothing(tmp_path):
     assert patch.meet((0.0, 0.0, 700.0), direction, 600.0) is NoPosition.MISSES_GROUND
 
 
+def test_what_lies_beyond_the_range_is_not_asked(tmp_path):
+    """The raster ends 100 m behind the range; a coarse march must not stumble over that."""
+    path = write_raster(tmp_path / "falling.tif", lambda n, e: 500 - 0.2 * n, side_m=700, cell_m=30.0)
+    patch = read_patch(path, *HOME, 1500.0)
+    angle = math.radians(5)
+    direction = (math.cos(angle), 0.0, math.sin(angle))
+    assert patch.meet((0.0, 0.0, 560.0), direction, 600.0) is NoPosition.MISSES_GROUND
+    assert patch.meet((0.0, 0.0, 560.0), direction, 900.0) is None
+
+
 def test_ground_that_the_raster_does_not_know_is_not_guessed(tmp_path):
     def with_hole(north, east):
         return np.where(north > 50, np.nan, 500.0)
