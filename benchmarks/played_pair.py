@@ -30,7 +30,7 @@ box_px = [{box.x}, {box.y}, {box.w}, {box.h}]
 
 [mavlink]
 url = ["udpout:127.0.0.1:14597"]
-system_id = 1
+sysid = 1
 
 [recording]
 folder = "flights"

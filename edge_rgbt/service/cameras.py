@@ -76,7 +76,7 @@ class CameraThreads:
 
     def require_possible(self) -> None:
         """Raises what ended a camera that never gave a frame: no waiting will bring it."""
-        for modality, error in self._faults.items():
+        for modality, error in list(self._faults.items()):
             if not self.feeds[modality].counters.frames:
                 raise error
 
