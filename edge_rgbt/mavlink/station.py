@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,8 @@ class EndpointStatus:
 class StationStatus:
     """vehicle: its system id, None while not known. faults: times that a component raised. overrun: messages
     heard faster than the components took them. own_ids_heard: messages of somebody who speaks with our
-    numbers. tap_lost: frames that the tap's listener did not get. loops: frames that came round again."""
+    numbers. unheard: messages of ours that had no number yet to be sent with. tap_lost: frames that the tap's
+    listener did not get. loops: frames that came round again."""
 
     vehicle: int | None
     endpoints: tuple[EndpointStatus, ...]
@@ -66,6 +67,18 @@ class StationStatus:
     unheard: int
     tap_lost: int
     loops: int
+
+    def flat(self) -> dict[str, int]:
+        """Every counter by its name; those that endpoints have are sums (R-EP-10)."""
+        found = {
+            name: getattr(self, name)
+            for name in ("faults", "overrun", "own_ids_heard", "unheard", "tap_lost", "loops")
+        }
+        for endpoint in self.endpoints:
+            names = {f"signatures_{name}": n for name, n in asdict(endpoint.signatures).items()}
+            for name, count in {**asdict(endpoint.counters), **asdict(endpoint.frames), **names}.items():
+                found[name] = found.get(name, 0) + count
+        return found
 
 
 class Station:

@@ -63,7 +63,7 @@ class Accounts:
             numbers = asdict(self.recorder.counters)
             found |= {f"recorder_{name}": n for name, n in numbers.items() if name not in _NOW}
         if self.link is not None:
-            found |= {f"mavlink_{name}": n for name, n in asdict(self.link.counters).items()}
+            found |= {f"mavlink_{name}": n for name, n in self.link.station.status().flat().items()}
         return found
 
     def numbers(self, stages: StageStatistics) -> ServiceNumbers:

@@ -327,3 +327,19 @@ def test_messages_pass_between_endpoints_only_if_asked_for(ground):
             ground.send(Voice(255, 190).heartbeat())
             passed = wait_for(lambda other=other: (255, 190) in sources(other), 1.5 if forward else 0.3)
             assert passed is forward
+
+
+def test_every_counter_of_every_endpoint_is_exposed_r_ep_10(ground):
+    with UdpEnd() as other, Station(out_to(ground, other), [Echo()]) as station:
+        assert wait_for(lambda: ground.peer and other.peer)
+        for end in (ground, other):
+            damaged = bytearray(Voice().heartbeat())
+            damaged[12] ^= 1
+            end.send(bytes(damaged))
+            end.send(Voice().heartbeat())
+        assert wait_for(lambda: station.status().flat()["received"] == 2)
+        counted = station.status().flat()
+    assert counted["crc_errors"] == 2
+    assert counted["resyncs"] == 2
+    assert counted["heartbeats"] >= 2
+    assert {"unknown_ids", "signatures_bad", "signatures_replayed", "faults", "errors"} <= counted.keys()
