@@ -78,6 +78,13 @@ def test_refusal_logs_both_times_but_not_every_time(caplog):
     assert "29 more" in lines[1] or "30 more" in lines[1]
 
 
+def test_a_dead_thermal_camera_is_not_told_frame_by_frame(caplog):
+    sync = PairSynchroniser(20)
+    _push_live(sync, _in_time_order(_stream(_rgb, 30, 1), _stream(_tir, 30, 1, 2)))
+    _push_live(sync, _stream(_rgb, 30, 20, 1000))
+    assert len(caplog.records) <= 1
+
+
 def test_offset_brings_thermal_times_to_the_rgb_clock():
     sync = PairSynchroniser(5, tir_offset_ns=-1000 * MS)
     pairs = _run(sync, [_rgb(100), _tir(1102)])

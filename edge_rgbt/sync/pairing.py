@@ -232,7 +232,8 @@ class PairSynchroniser:
             return FramePair(rgb, nearest.frame, handed_ns=handed_ns)
         self.counters.single_rgb += 1
         newest_ns = self._tir.newest_ns if nearest is None else nearest.time_ns
-        self._refusals.say(rgb.timestamp_ns, newest_ns, self.tolerance_ns, self._now_ns or 0)
+        if self._live(Modality.TIR):  # else it is that camera's trouble, which others tell
+            self._refusals.say(rgb.timestamp_ns, newest_ns, self.tolerance_ns, self._now_ns or 0)
         tir = nearest.frame if nearest is not None else self._companion(Modality.TIR, rgb)
         return FramePair(rgb, tir, usable=Usable.RGB, handed_ns=handed_ns)
 
