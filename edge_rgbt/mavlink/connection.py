@@ -85,7 +85,7 @@ class Heard:
     @property
     def address(self) -> str:
         """The peer's IP address, empty on a serial line."""
-        return str(self.peer[0]) if self.peer else ""
+        return plain_address(str(self.peer[0])) if self.peer else ""
 
 
 @dataclass(frozen=True, slots=True)

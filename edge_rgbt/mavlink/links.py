@@ -173,12 +173,17 @@ def readable(sock: socket.socket | None, writing: bool = False) -> list[tuple[in
     return [(sock.fileno(), select.POLLIN | (select.POLLOUT if writing else 0))]
 
 
+def plain_address(address: str) -> str:
+    """An IP address as people write it: a socket that takes both internets shows the old one in the new."""
+    return address.removeprefix("::ffff:") if "." in address else address
+
+
 def _address_facing(peer: Peer) -> str:
     """The address that the system would send from; asks its routes, sends nothing."""
     family = socket.AF_INET6 if len(peer) == 4 else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.connect(peer)
-            return str(probe.getsockname()[0])
+            return plain_address(str(probe.getsockname()[0]))
     except OSError:
         return ""

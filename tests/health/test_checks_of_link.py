@@ -43,6 +43,11 @@ def test_silence_names_the_port_settings_of_both_autopilots():
     assert "MAV_n_CONFIG" in advice
 
 
+def test_a_device_that_this_user_may_not_open_names_the_group():
+    problem = "[Errno 13] Permission denied: '/dev/ttyTHS1'"
+    assert "dialout" in only(Verdict.WRONG, verdicts(opened=False, problem=problem)).advice
+
+
 def test_several_vehicles_need_a_number():
     assert "mavlink.sysid" in only(Verdict.NOTE, verdicts(vehicles={1: 0, 2: 0})).advice
 

@@ -330,6 +330,16 @@ def test_the_peer_table_is_bounded_and_strangers_do_not_drive_out_ground_station
             assert wait_for(lambda: ground.of("STATUSTEXT") and second.of("STATUSTEXT"))
 
 
+def test_a_socket_for_both_internets_shows_plain_addresses():
+    port = free_port(socket.SOCK_DGRAM, socket.AF_INET6)
+    with Endpoint(f"udpin:[::]:{port}") as one, UdpEnd() as ground:
+        ground.send(Voice().heartbeat(), port)
+        assert wait_for(lambda: one.heard)
+        assert (one.heard[0].address, one.heard[0].local_address) == ("127.0.0.1", "127.0.0.1")
+        one.connection.post(beat())
+        assert wait_for(lambda: ground.of("HEARTBEAT"))
+
+
 def test_a_fixed_destination_hears_nobody_else():
     with UdpEnd() as ground, Endpoint(f"udpout:127.0.0.1:{ground.port}") as one:
         one.connection.post(beat())

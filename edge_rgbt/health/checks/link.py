@@ -52,6 +52,8 @@ def judge(endpoint: Endpoint, sight: Sight, patience_s: float) -> Iterator[Findi
     """What was seen on an endpoint, in words, and which setting is missing."""
     if not sight.opened:
         advice = "stop the other program (the service itself?) or correct the endpoint"
+        if "ermission denied" in sight.problem:
+            advice = "let this user use the device: usermod -aG dialout USER, then log in again"
         yield wrong(SUBJECT, f"{endpoint}: {sight.problem or 'cannot be opened'}", advice)
         return
     if sight.echoed:
