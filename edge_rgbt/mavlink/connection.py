@@ -19,7 +19,7 @@ from edge_rgbt.mavlink.endpoint import Endpoint
 from edge_rgbt.mavlink.exchange import Priority
 from edge_rgbt.mavlink.framing import Decoder, Frame, FrameCounters, FrameWriter
 from edge_rgbt.mavlink.hearing import Hearing
-from edge_rgbt.mavlink.links import Outlet, OutletWatch, Peer, make_link, open_at_start
+from edge_rgbt.mavlink.links import Outlet, OutletWatch, Peer, make_link, open_at_start, plain_address
 from edge_rgbt.mavlink.outbox import Outbox, Parcel
 from edge_rgbt.mavlink.signing import SignatureCounters, Signer
 
