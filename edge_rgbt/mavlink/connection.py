@@ -28,6 +28,7 @@ BACK_OFF_S = (0.5, 1.0, 2.0, 4.0, 5.0)
 HEALTHY_AFTER_NS = 10_000_000_000
 UP_WITHIN_NS = 3_000_000_000
 LOST_AFTER_NS = 5_000_000_000
+_LONGEST_WAIT_S = 5.7  # a heartbeat is back within 6 s
 _TURN_S = 0.25  # the longest that an unplugged line goes unnoticed
 _THROTTLED_S = 0.02
 _PARCELS_AT_ONCE = 64
@@ -356,6 +357,7 @@ class Connection:
         self._hearing.forget()
         self._outbox.clear(but_heartbeats=True)
         wait_s = BACK_OFF_S[min(self._failures, len(BACK_OFF_S) - 1)] * random.uniform(0.8, 1.2)
+        wait_s = min(wait_s, _LONGEST_WAIT_S)
         self._failures += 1
         self._retry_ns = now_ns + round(wait_s * 1e9)
         if problem != self.problem or now_ns - self._told_ns > _TOLD_AGAIN_NS:
