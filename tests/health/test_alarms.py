@@ -114,6 +114,15 @@ def test_a_silent_camera_is_told_at_once():
     assert flight.go(1, service=ServiceNumbers(cameras=cameras)) == ("camera-silent:tir",)
 
 
+def test_a_part_that_does_not_work_is_told_at_once_with_its_reason_and_ends_when_it_does_again(caplog):
+    flight = Flight()
+    with caplog.at_level(logging.INFO, "edge_rgbt.health"):
+        broken = ServiceNumbers(problems={"recorder": "No space left on device", "mavlink": ""})
+        assert flight.go(1, service=broken) == ("trouble:recorder",)
+        assert flight.go(10, service=ServiceNumbers(problems={"recorder": "", "mavlink": ""})) == ()
+    assert caplog.records[0].getMessage() == "alarm trouble:recorder begins: No space left on device"
+
+
 def test_a_camera_that_was_not_opened_yet_is_not_silent():
     cameras = {"tir": CameraNumbers(0, None)}
     assert Flight().go(10, service=ServiceNumbers(cameras=cameras)) == ()
