@@ -12,6 +12,7 @@ busy process for every core besides.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import multiprocessing
 import os
@@ -27,14 +28,14 @@ import numpy as np
 from edge_rgbt.bundle import load_bundle
 from edge_rgbt.machine import describe_machine
 from edge_rgbt.mavlink.camera.component import CameraComponent
-from edge_rgbt.mavlink.camera.control import StartRequest
-from edge_rgbt.mavlink.camera.pending import PendingRequest, StopRequest
 from edge_rgbt.mavlink.camera.profile import CameraProfile, StreamProfile
 from edge_rgbt.mavlink.dialect import common as dialect
 from edge_rgbt.mavlink.settings import MavlinkSettings
 from edge_rgbt.mavlink.station import Station
 from edge_rgbt.runtime.measure import MovingTexture
 from edge_rgbt.runtime.stages import open_loop
+from edge_rgbt.service.selections import Selections
+from edge_rgbt.types import FramePair
 
 SIZE, RATE_HZ, COMMANDS_HZ = (640, 512), 30.0, 20.0
 PROFILE = CameraProfile(streams=(StreamProfile("RGB", "rtsp://{host}:8554/rgb", SIZE),))
@@ -87,11 +88,17 @@ def _wait_for(ours: socket.socket, number: int, sent_s: float) -> float:
                 return (arrived_s - sent_s) * 1e3
 
 
+def captured(pair: FramePair, t_ns: int) -> FramePair:
+    """The same pictures, of this moment."""
+    rgb, tir = (dataclasses.replace(frame, timestamp_ns=t_ns) for frame in (pair.rgb, pair.tir))
+    return dataclasses.replace(pair, rgb=rgb, tir=tir)
+
+
 class Tracking:
     """The frame loop: obeys what is asked, steps, publishes."""
 
-    def __init__(self, camera: CameraComponent, pending: PendingRequest, station: Station) -> None:
-        self._camera, self._pending, self._station = camera, pending, station
+    def __init__(self, camera: CameraComponent, asked: Selections, station: Station) -> None:
+        self._camera, self._asked, self._station = camera, asked, station
         self._loop = open_loop(load_bundle(None), threads=None)
         self._pairs = [MovingTexture(*SIZE).pair(k)[0] for k in range(60)]
         self.steps = 0
@@ -99,14 +106,13 @@ class Tracking:
     def run(self, stop: threading.Event) -> None:
         track_id, frame, next_s = None, 0, time.monotonic()
         while not stop.is_set():
-            pair = self._pairs[frame % len(self._pairs)]
-            self._pending.shown(*SIZE, time.monotonic_ns())
-            order = self._pending.take()
-            if isinstance(order, StopRequest):
-                track_id = None
-            elif isinstance(order, StartRequest):
-                track_id = order.track_id
-                self._publish(self._loop.step(pair, order.box), track_id)
+            pair = captured(self._pairs[frame % len(self._pairs)], time.monotonic_ns())
+            self._asked.seen(pair)
+            wish = self._asked.take()
+            if wish is not None:
+                track_id = wish.track_id
+            if wish is not None and wish.box is not None:
+                self._publish(self._loop.step(pair, wish.box), track_id)
             elif track_id is not None:
                 self._publish(self._loop.step(pair), track_id)
                 self.steps += 1
@@ -115,7 +121,7 @@ class Tracking:
             stop.wait(next_s - time.monotonic())
         self._loop.close()
 
-    def _publish(self, state: Any, track_id: int) -> None:
+    def _publish(self, state: Any, track_id: int | None) -> None:
         self._camera.publish(state, *SIZE, time.monotonic_ns(), track_id)
         self._station.wake()
 
@@ -131,20 +137,28 @@ def _burn(stop: Any) -> None:
     _compute(stop)
 
 
+def _next(line: Connection, seconds: float = 0.0) -> Any:
+    """What the ground station tells, which may have died."""
+    if not line.poll(seconds + 30.0):
+        raise SystemExit("the ground station's process does not answer")
+    return line.recv()
+
+
 def measure(beside: str, seconds: float) -> dict[str, Any]:
     """One run: acknowledgement times in milliseconds, and how many steps the tracker made beside."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     client = context.Process(target=ask, args=(seconds, theirs), daemon=True)
     client.start()
-    pending = PendingRequest()
-    pending.shown(*SIZE, time.monotonic_ns() + 3600 * 10**9)  # for runs without a tracker
-    camera = CameraComponent(PROFILE, pending)
-    settings = MavlinkSettings(url=(f"udpout:127.0.0.1:{ours.recv()}",), sysid=1)
+    asked = Selections()
+    first, _ = MovingTexture(*SIZE).pair(0)
+    asked.seen(captured(first, time.monotonic_ns() + 3600 * 10**9))  # for runs without a tracker
+    camera = CameraComponent(PROFILE, asked)
+    settings = MavlinkSettings(url=(f"udpout:127.0.0.1:{_next(ours)}",), sysid=1)
     station = Station(settings, [camera], health=lambda: camera.health(time.monotonic_ns()))
     stop, burning = threading.Event(), context.Event()
     work: list[Callable[[threading.Event], None]] = []
-    tracking = Tracking(camera, pending, station) if beside in ("tracker", "processes") else None
+    tracking = Tracking(camera, asked, station) if beside in ("tracker", "processes") else None
     if tracking is not None:
         work.append(tracking.run)
     if beside == "python":
@@ -155,7 +169,7 @@ def measure(beside: str, seconds: float) -> dict[str, Any]:
     for one in (*threads, *burners):
         one.start()
     with station:
-        took_ms = np.array(ours.recv())
+        took_ms = np.array(_next(ours, seconds))
     stop.set()
     burning.set()
     for one in (*threads, *burners, client):

@@ -21,6 +21,7 @@ from edge_rgbt.geolocation.telemetry import Telemetry
 from edge_rgbt.mavlink.camera.about import CameraView, StorageState, StreamState
 from edge_rgbt.mavlink.camera.component import CameraComponent
 from edge_rgbt.mavlink.camera.diagnostics import ComputerStatus
+from edge_rgbt.mavlink.camera.hosts import outward_host
 from edge_rgbt.mavlink.camera.profile import CameraProfile, Reporting, StreamProfile
 from edge_rgbt.mavlink.connection import LinkCounters
 from edge_rgbt.mavlink.sources import SourcePolicy
@@ -73,6 +74,7 @@ class AirLink:
             settings.mavlink.camera_compid,
             boot_ms,
             lambda r: policy.allows((r.system, r.component), r.address, r.endpoint),
+            outward_host,
         )
         components: list[Any] = [TimeSync(clock, settings.mavlink.camera_compid)]
         self.locator: Geolocator | None = None
@@ -138,8 +140,8 @@ class AirLink:
 
     def tracked(
         self, state: TrackState, pair: FramePair, aligned: FramePair | None, track_id: int | None
-    ) -> None:
-        """A pair's outcome; width and height of the RGB picture are those that the box counts in."""
+    ) -> TargetPosition | None:
+        """A pair's outcome; where on earth the target is, if that is known."""
         now_ns, width, height = time.monotonic_ns(), pair.rgb.width, pair.rgb.height
         captured_ns = max(pair.rgb.timestamp_ns, pair.tir.timestamp_ns)
         self.camera.publish(state, width, height, now_ns, track_id, captured_ns)
@@ -149,6 +151,7 @@ class AirLink:
         self._show(aligned or pair, state, None)
         self._look(pair, now_ns)
         self.station.wake()
+        return position
 
     def idle(self, pair: FramePair, registration: Registration | None) -> None:
         """A pair in which nothing is tracked."""

@@ -1,6 +1,7 @@
 """Messages of section 4, read back by pymavlink's own parser."""
 
 import math
+import socket
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from camera_bench import RGB, THERMAL, read_back
 from edge_rgbt.mavlink.camera import about
 from edge_rgbt.mavlink.camera.diagnostics import ComputerStatus, TrackNumbers, computer_status, track_numbers
 from edge_rgbt.mavlink.camera.geo import geo_status
+from edge_rgbt.mavlink.camera.hosts import outward_host
 from edge_rgbt.mavlink.camera.notices import WARNING, Notices, statustexts
 from edge_rgbt.mavlink.camera.profile import CameraProfile, StreamProfile, firmware_version
 from edge_rgbt.types import TargetPosition
@@ -126,6 +128,13 @@ def test_the_kind_of_transport_follows_from_the_address_269(uri, transport):
 def test_a_stream_that_cannot_be_is_refused(change, fault):
     with pytest.raises(ValueError, match=fault):
         StreamProfile(**{"name": "RGB", "uri": "rtsp://{host}/rgb", "size_px": (640, 512)} | change)
+
+
+def test_our_address_in_the_network_is_one_that_we_have():
+    """The routing table's answer, or the loopback address on a machine without a network."""
+    host = outward_host()
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind((host, 0))
 
 
 def test_streams_of_the_same_name_are_refused():

@@ -188,10 +188,19 @@ def test_the_heartbeat_state_follows_the_track(bench):
 
 def test_a_track_that_the_service_starts_itself_is_told_like_any_other(bench):
     bench.command(RECTANGLE, *BOX)
+    bench.publish(track_id=1)
     own = bench.camera.begin()
     assert own == 2
     bench.publish(track_id=1, box=Box(0, 0, 64, 64))
     bench.publish(track_id=own, box=Box(320, 0, 64, 64))
+    assert of(STATUS, bench.run(0.1))[-1].rec_top_x == 0.5
+
+
+def test_a_track_of_the_services_own_does_not_displace_a_selection_that_waits(bench):
+    bench.command(RECTANGLE, *BOX)
+    own = bench.camera.begin()
+    bench.publish(track_id=own, box=Box(0, 0, 64, 64))
+    bench.publish(track_id=1, box=Box(320, 0, 64, 64))
     assert of(STATUS, bench.run(0.1))[-1].rec_top_x == 0.5
 
 

@@ -38,6 +38,7 @@ from edge_rgbt.types import TargetPosition, TrackState, Usable
 
 _CHANGE_NS = 50_000_000  # a status that flickers is told no faster than this
 _MOST_SESSIONS = 64
+NOBODYS = 0  # number of a track that is not told to anybody
 _SECOND_US = 1_000_000
 
 
@@ -138,8 +139,13 @@ class CameraComponent:
                 self._vigil.published(state, latency_ns, now_ns)
 
     def begin(self) -> int:
-        """The service starts a track of its own accord; the number that its states are published with."""
+        """The service starts a track of its own accord; the number that its states are published with.
+
+        While a selection waits to be taken up, that goes before it: the number is then nobody's.
+        """
         with self._lock:
+            if self._target.waits:
+                return NOBODYS
             self._solution.discard()
             self._intervals.resume((TARGET, TARGET_PLACE))
             return self._target.begin()
@@ -226,10 +232,10 @@ class CameraComponent:
             now_ns = received.arrival_ns
             beats = received.message.get_type() == "HEARTBEAT"
             self._intervals.heard(sender, received.endpoint, now_ns, beats)
-            self._hosts[received.endpoint] = self._host(received)
             command = read_command(received, us)
             if command is None:
                 return []
+            self._hosts[received.endpoint] = self._host(received)
             answer = self._desk.answer(command, self._hosts[received.endpoint])
             return [] if answer is None else self._sent(command, answer)
 

@@ -70,6 +70,11 @@ class TargetReport:
         """True if there is anything but idle to tell, or was a moment ago."""
         return self._seen is not None
 
+    @property
+    def waits(self) -> bool:
+        """True while a request was not answered yet."""
+        return self._seen is not None and self._seen.state is None
+
     def phase(self, now_ns: int) -> TargetPhase:
         """What may be claimed by now; an unconfirmed box not for long, and nothing of a silent tracker."""
         seen = self._seen
