@@ -155,7 +155,7 @@ class Troubles:
         before = self.counters()
         self.injected[kind] += 1
         begin, mend, lasts_s, names = {
-            DISK_FULL: (self.disk.fill, self.disk.mend, (2, 6), ("disk_errors", "lost")),
+            DISK_FULL: (self.disk.fill, self.disk.mend, (4, 8), ("disk_errors", "lost")),
             DISK_FAILING: (self.disk.fail, self.disk.mend, (1, 4), ("disk_errors", "lost")),
             PEER_GONE: (self.peer.vanish, self.peer.appear, (2, 5), ("errors",)),
         }[kind]

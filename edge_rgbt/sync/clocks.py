@@ -16,7 +16,7 @@ DISORDER_NS = 100_000_000
 _STALE_NS = 5_000_000_000
 # Impossible times that agree with one another to this are those of a clock that was set, not of a slow way.
 _AGREEMENT_NS = 20_000_000
-_CONFIRMED_BY = 3
+_CONFIRMED_BY, _REMEMBERED = 3, 10
 _LAGS = 30
 # By so much the least lag ever seen is let go of with every frame, for clocks that drift apart.
 _LEAK_NS = 30_000
@@ -25,11 +25,11 @@ _LEAK_NS = 30_000
 class CameraClock:
     """Passes frames whose times can be, and puts right those of a clock that has jumped.
 
-    A frame with a time that cannot be is refused. When a few in a row agree with one another, the camera's
-    clock was set: from then on its times are moved so that frames take as long to arrive as they did before,
-    and say so (TimeSource.ARRIVAL, with the uncertainty of that). A clock that is set back again is trusted
-    again. Clocks that jump ahead by less than the usual way from capture to arrival, or back by less than
-    `DISORDER_NS`, cannot be told from a way of changing length.
+    A frame with a time that cannot be is refused. When, of such frames in a row, the quickest to arrive agree
+    with one another, the camera's clock was set: from then on its times are moved so that frames take as long
+    to arrive as they did before, and say so (TimeSource.ARRIVAL, with the uncertainty of that). A clock that
+    is set back again is trusted again. Clocks that jump ahead by less than the usual way from capture to
+    arrival, or back by less than `DISORDER_NS`, cannot be told from a way of changing length.
 
     offset_ns: added to times to bring them to this computer's clock. Used from one thread.
     """
@@ -43,7 +43,7 @@ class CameraClock:
         self._newest_ns: int | None = None
         self._least_lag_ns: int | None = None
         self._lags: deque[int] = deque(maxlen=_LAGS)  # from capture to arrival
-        self._suspects: deque[int] = deque(maxlen=_CONFIRMED_BY)  # the same, by the camera's own clock
+        self._suspects: deque[int] = deque(maxlen=_REMEMBERED)  # the same, by the camera's own clock
 
     def check(self, frame: Frame, arrived_ns: int) -> Frame | None:
         """The frame with its right time, or None for one that has none."""
@@ -51,8 +51,7 @@ class CameraClock:
         time_ns = frame.timestamp_ns + self.correction_ns
         if self._suspected(raw_lag_ns) or not self._possible(time_ns, raw_lag_ns - self.correction_ns):
             self._suspects.append(raw_lag_ns)
-            agree = max(self._suspects) - min(self._suspects) <= _AGREEMENT_NS
-            if len(self._suspects) < _CONFIRMED_BY or not agree:
+            if not self._confirmed():
                 self.refused += 1
                 return None
             self._adopt(min(self._suspects))
@@ -76,8 +75,13 @@ class CameraClock:
         return min(0, least_ns) - DISORDER_NS <= lag_ns <= least_ns + _STALE_NS
 
     def _suspected(self, raw_lag_ns: int) -> bool:
-        """True for a frame stamped as the impossible one just before it, if possible itself."""
-        return bool(self._suspects) and abs(raw_lag_ns - self._suspects[-1]) <= _AGREEMENT_NS
+        """True for a frame stamped as an impossible one just before it, if possible itself."""
+        return any(abs(raw_lag_ns - suspect) <= _AGREEMENT_NS for suspect in self._suspects)
+
+    def _confirmed(self) -> bool:
+        """Delays only add: of frames by one clock, the quickest agree, however the others were held up."""
+        quickest = sorted(self._suspects)[:_CONFIRMED_BY]
+        return len(quickest) == _CONFIRMED_BY and quickest[-1] - quickest[0] <= _AGREEMENT_NS
 
     def _adopt(self, raw_lag_ns: int) -> None:
         """Takes the clock as it is now; frames arrive after as long a way as ever."""

