@@ -19,8 +19,8 @@ from edge_rgbt.geolocation import AutopilotClock, GeolocationSettings, MountSett
 from edge_rgbt.geolocation.rotations import from_degrees
 from edge_rgbt.mavlink.dialect import common as dialect
 from edge_rgbt.mavlink.exchange import Outgoing, Received
+from edge_rgbt.mavlink.framing import FrameWriter
 from edge_rgbt.mavlink.identity import Identity
-from edge_rgbt.mavlink.messages import Encoder
 from edge_rgbt.mavlink.telemetry import TelemetryReader
 from edge_rgbt.mavlink.timesync import TimeSync
 from edge_rgbt.sim import Pose
@@ -190,7 +190,7 @@ class Conversation:
     def __init__(
         self, autopilot: NoisyAutopilot, settings: GeolocationSettings, mount: MountSettings | None = None
     ) -> None:
-        self._autopilot, self._encoder = autopilot, Encoder()
+        self._autopilot, self._writer = autopilot, FrameWriter()
         self._parser = dialect.MAVLink(None)
         self.clock, self.telemetry = AutopilotClock(), Telemetry()
         self._time = TimeSync(self.clock)
@@ -221,7 +221,7 @@ class Conversation:
         heapq.heappush(self._coming, (at_ns, next(self._order), what))
 
     def _receive(self, now_ns: int, message: Any) -> None:
-        parsed = self._parser.parse_buffer(self._encoder.encode(AUTOPILOT, message)) or []
+        parsed = self._parser.parse_buffer(self._writer.write(AUTOPILOT, message)) or []
         for one in parsed:
             received = Received(one, AUTOPILOT.system, AUTOPILOT.component, SERIAL, now_ns)
             self._send(now_ns, self._time.receive(received) + self._reader.receive(received))

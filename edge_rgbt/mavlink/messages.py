@@ -1,15 +1,13 @@
-"""MAVLink messages from our own types, and their bytes. Pure functions over pymavlink's version 2 dialect."""
+"""MAVLink messages from our own types. Pure functions over pymavlink's version 2 dialect."""
 
 from __future__ import annotations
 
-import copy
 import math
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 from edge_rgbt.mavlink.dialect import common as dialect
-from edge_rgbt.mavlink.identity import AUTOPILOT_INVALID, Identity
 from edge_rgbt.types import Box, TrackState, TrackStatus
 
 NAN = float("nan")
@@ -71,19 +69,6 @@ class StatusOptions:
     coasting: bool = True
     report_point: bool = False
     drawn_in_video: bool = False
-
-
-def camera_heartbeat(health: Health) -> Any:
-    """HEARTBEAT of a camera component, which is no autopilot and has no mode."""
-    return dialect.MAVLink_heartbeat_message(
-        dialect.MAV_TYPE_CAMERA, AUTOPILOT_INVALID, 0, 0, health.value, 3
-    )
-
-
-def provisional_heartbeat() -> Any:
-    """HEARTBEAT of an onboard computer: opens the path while the vehicle's id is unknown (R-ID-1)."""
-    kind = dialect.MAV_TYPE_ONBOARD_CONTROLLER
-    return dialect.MAVLink_heartbeat_message(kind, AUTOPILOT_INVALID, 0, 0, Health.BOOT.value, 3)
 
 
 def tracking_image_status(
@@ -182,37 +167,3 @@ def global_position(pose: VehiclePose, time_boot_ms: int) -> Any:
         down,
         round(math.degrees(pose.yaw_rad) % 360 * 100) % 36000,
     )
-
-
-class Encoder:
-    """Turns messages into version 2 frames of one link, where each source has its own sequence (R-EP-7)."""
-
-    def __init__(self) -> None:
-        self._sources: dict[Identity, Any] = {}
-
-    def encode(self, identity: Identity, message: Any) -> bytes:
-        source = self._sources.get(identity)
-        if source is None:
-            source = dialect.MAVLink(None, srcSystem=identity.system, srcComponent=identity.component)
-            self._sources[identity] = source
-        # Packing writes header and bytes into the message, and another link may be packing the same one.
-        frame = copy.copy(message).pack(source)
-        source.seq = (source.seq + 1) % 256
-        return bytes(frame)
-
-
-class HeartbeatReader:
-    """Finds heartbeats in received bytes; anything else, garbage included, is passed over."""
-
-    def __init__(self) -> None:
-        self._parser = dialect.MAVLink(None)
-        self._parser.robust_parsing = True
-
-    def feed(self, data: bytes) -> list[tuple[int, int, int]]:
-        """(system, component, autopilot) of every whole heartbeat up to here."""
-        messages: list[Any] = self._parser.parse_buffer(data) or []
-        return [
-            (message.get_srcSystem(), message.get_srcComponent(), message.autopilot)
-            for message in messages
-            if message.get_type() == "HEARTBEAT"
-        ]

@@ -8,8 +8,8 @@ from pathlib import Path
 from edge_rgbt.geolocation import AutopilotClock, GeolocationSettings, Geolocator, MountSettings, Telemetry
 from edge_rgbt.mavlink.dialect import common as dialect
 from edge_rgbt.mavlink.exchange import Outgoing, Received
+from edge_rgbt.mavlink.framing import FrameWriter
 from edge_rgbt.mavlink.identity import Identity
-from edge_rgbt.mavlink.messages import Encoder
 from edge_rgbt.mavlink.telemetry import TelemetryReader
 from edge_rgbt.mavlink.timesync import TimeSync
 from edge_rgbt.types import Box, TrackState, TrackStatus
@@ -26,7 +26,7 @@ GPS_ONLY_SIGMA_M = 1.5
 
 def on_the_wire(message, identity: Identity = VEHICLE):
     """The message as a receiver's parser gives it: packed, cut where zero, and read again."""
-    (parsed,) = dialect.MAVLink(None).parse_buffer(Encoder().encode(identity, message))
+    (parsed,) = dialect.MAVLink(None).parse_buffer(FrameWriter().write(identity, message))
     return parsed
 
 

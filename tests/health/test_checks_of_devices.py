@@ -23,8 +23,11 @@ from edge_rgbt.health.checks.cameras import check_cameras
 from edge_rgbt.health.checks.engine import check_engine
 from edge_rgbt.health.checks.gstreamer import check_gstreamer
 from edge_rgbt.health.checks.link import check_link
+from edge_rgbt.mavlink.exchange import Speaker
+from edge_rgbt.mavlink.framing import FrameWriter
+from edge_rgbt.mavlink.heartbeat import heartbeat
 from edge_rgbt.mavlink.identity import Identity
-from edge_rgbt.mavlink.messages import Encoder, Health, autopilot_heartbeat, camera_heartbeat
+from edge_rgbt.mavlink.messages import Health, autopilot_heartbeat
 from edge_rgbt.types import Frame, Modality
 from tests.cameras.senders import require_elements
 
@@ -152,7 +155,7 @@ def _free_port() -> int:
 def _repeating(send: Callable[[bytes], object], component: int, message: object) -> Iterator[None]:
     """Sends a heartbeat ten times a second, as a vehicle does once."""
     stop = threading.Event()
-    frame = Encoder().encode(Identity(7, component), message)
+    frame = FrameWriter().write(Identity(7, component), message)
 
     def run() -> None:
         while not stop.wait(0.1):
@@ -187,7 +190,9 @@ def test_another_component_is_no_vehicle():
     with (
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other,
         _repeating(
-            lambda frame: other.sendto(frame, ("127.0.0.1", port)), 100, camera_heartbeat(Health.STANDBY)
+            lambda frame: other.sendto(frame, ("127.0.0.1", port)),
+            100,
+            heartbeat(Speaker.CAMERA, Health.STANDBY),
         ),
     ):
         finding = _link(f"udpin:127.0.0.1:{port}", 1.0)

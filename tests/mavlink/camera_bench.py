@@ -10,8 +10,8 @@ from edge_rgbt.mavlink.camera.component import CameraComponent
 from edge_rgbt.mavlink.camera.control import Picture, StartRequest
 from edge_rgbt.mavlink.camera.profile import CameraProfile, StreamProfile
 from edge_rgbt.mavlink.exchange import Outgoing, Received
+from edge_rgbt.mavlink.framing import FrameWriter
 from edge_rgbt.mavlink.identity import Identity
-from edge_rgbt.mavlink.messages import Encoder
 from edge_rgbt.types import Box, TrackState, TrackStatus, Usable
 
 S = 1_000_000_000
@@ -25,7 +25,7 @@ ACCEPTED, LATER, DENIED, UNSUPPORTED = 0, 1, 2, 3
 
 def read_back(message, identity: Identity = Identity(1, 100)):  # noqa: B008  frozen
     """The message as pymavlink's own parser finds it on the wire."""
-    (found,) = dialect.MAVLink(None).parse_buffer(Encoder().encode(identity, message))
+    (found,) = dialect.MAVLink(None).parse_buffer(FrameWriter().write(identity, message))
     return found
 
 

@@ -7,7 +7,8 @@ import pytest
 from edge_rgbt.mavlink.autopilot import ARDUCOPTER, PX4, Stack
 from edge_rgbt.mavlink.dialect import common as dialect
 from edge_rgbt.mavlink.exchange import Speaker
-from edge_rgbt.mavlink.messages import Health, camera_heartbeat
+from edge_rgbt.mavlink.heartbeat import heartbeat
+from edge_rgbt.mavlink.messages import Health
 from tests.mavlink.simulated_autopilots import SYSTEM, Bench
 
 BOTH = pytest.mark.parametrize("stack", [PX4, ARDUCOPTER], ids=lambda stack: stack.name)
@@ -21,7 +22,7 @@ def at_ground(bench: Bench, kind: str) -> list[tuple[int, int]]:
 
 
 def camera_beats(bench: Bench) -> None:
-    bench.say(camera_heartbeat(Health.STANDBY), Speaker.CAMERA)
+    bench.say(heartbeat(Speaker.CAMERA, Health.STANDBY), Speaker.CAMERA)
     bench.run(0.1)
 
 
