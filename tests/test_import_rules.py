@@ -29,6 +29,7 @@ CONFINED = {
     "pymavlink": ("edge_rgbt/mavlink/",),
     "serial": ("edge_rgbt/mavlink/",),
     "av": ("edge_rgbt/outputs/video.py", "edge_rgbt/ground/video.py"),
+    "rasterio": ("edge_rgbt/geolocation/",),
     "aiohttp": ("edge_rgbt/ground/server.py",),
     "gi": ("edge_rgbt/cameras/system_gi.py",),
     "mcap": ("edge_rgbt/recording/",),

@@ -21,18 +21,18 @@ from edge_rgbt.errors import EdgeRgbtError, UsageError
 from edge_rgbt.health import AlarmSettings, HealthMonitor, HealthRecord, HealthSettings, Watchdog
 from edge_rgbt.recording import FlightContext, FlightRecorder
 from edge_rgbt.recording.recorder import recorded_step
-from edge_rgbt.register import Registration
 from edge_rgbt.runtime.loop import StageStatistics, TrackingLoop
 from edge_rgbt.runtime.stages import STAGES, open_loop
 from edge_rgbt.service.accounts import WINDOW, Accounts
 from edge_rgbt.service.airlink import AirLink
+from edge_rgbt.service.alignment import Alignment
 from edge_rgbt.service.cameras import CameraThreads, MakeCamera
 from edge_rgbt.service.inbox import Arrival, Inbox
 from edge_rgbt.service.intake import Intake
 from edge_rgbt.service.pairing import make_synchroniser
 from edge_rgbt.service.selections import Selections, Wish
 from edge_rgbt.service.settings import ServicePlan
-from edge_rgbt.types import ABSENT, Box, FramePair, Modality, TrackState, TrackStatus, Usable
+from edge_rgbt.types import Box, FramePair, Modality, TrackState, TrackStatus, Usable
 
 if TYPE_CHECKING:
     from edge_rgbt.cameras.flight_process import MakePoses
@@ -84,6 +84,7 @@ class Service:
         self.statistics = StageStatistics(WINDOW)
         self._spent_ns: Counter[str] = Counter()  # since the last track, by stage
         self._playback: Playback | None = None  # of simulator cameras, whose mount and target are known
+        self._alignment = Alignment(plan)
         self._sync = make_synchroniser(plan)
         offsets = {Modality.RGB: 0, Modality.TIR: self._sync.tir_offset_ns}
         cameras = plan.settings.cameras.by_modality()
@@ -119,6 +120,7 @@ class Service:
             accounts = self.accounts
             accounts.cameras, accounts.recorder, accounts.link = cameras, self.recorder, link
             self._playback = cameras.playback if self.plan.settings.cameras.simulated else None
+            self._alignment.playback = self._playback
             cameras.start()
             monitor = HealthMonitor(
                 self._health_settings(),
@@ -209,7 +211,9 @@ class Service:
             self._survive(f"{type(error).__name__}: {error}", own_fault=True)
             return
         began_ns = time.perf_counter_ns()
-        link.tracked(state, pair, loop.aligned, self._track_id)
+        position = link.tracked(state, pair, loop.aligned, self._track_id)
+        if position is not None:
+            self._alignment.follow(position.range_m)
         self._note(state, pair)
         self._spent_ns["output"] += time.perf_counter_ns() - began_ns
         for stage, duration_ns in self._spent_ns.items():
@@ -282,25 +286,14 @@ class Service:
     def _fit_registration(self, loop: TrackingLoop, pair: FramePair) -> bool:
         """Once both cameras have shown what size they really have. False if the calibration is for others:
         then nothing can be tracked, and before anything was, the service had better not start."""
-        if loop.registration is not None or ABSENT in (pair.rgb.sequence, pair.tir.sequence):
-            return True
         try:
-            loop.registration = self._registration(pair)
+            loop.registration = self._alignment.fit(pair)
         except UsageError as error:
             if not self.accounts.counts["tracked"]:
                 raise UsageError(f"pairing.calibration: {error}") from None
             self._survive(str(error))
-        return loop.registration is not None
-
-    def _registration(self, pair: FramePair) -> Registration:
-        rgb, tir = (pair.rgb.width, pair.rgb.height), (pair.tir.width, pair.tir.height)
-        rig = self.plan.rig
-        if rig is not None:
-            range_m = self.plan.settings.pairing.range_m
-            return rig.for_sizes(rgb, tir).registration(range_m)
-        if self._playback is not None and self._playback.info is not None:
-            return Registration(self._playback.info.registration, rgb)
-        return Registration.stretch(tir, rgb)
+            return False
+        return True
 
     def _simulated_target(self, pair: FramePair) -> Box | None:
         """Where the simulator's target is in this pair, once enough of it is in view."""
