@@ -261,3 +261,19 @@ def test_it_carries_the_cameras_of_the_simulators_process(listener: socket.socke
             assert 10 <= turned < 180
         finally:
             flight.close()
+
+
+@pytest.mark.slow
+def test_a_stranger_at_its_door_changes_nothing(listener: socket.socket) -> None:
+    from multiprocessing import AuthenticationError
+    from multiprocessing.connection import Client
+
+    from edge_rgbt.sim import make_scenario
+
+    scenario = make_scenario(3, "day", 2.0, rgb_size=(64, 64), tir_size=(64, 64))
+    with VehicleProcess(order(f"udpout:127.0.0.1:{listener.getsockname()[1]}")) as process:
+        address, _ = process.make_poses.args  # type: ignore[attr-defined]
+        with pytest.raises((AuthenticationError, OSError, EOFError)):
+            Client(address, authkey=b"guessed")
+        poses = process.make_poses(scenario, time.monotonic_ns())
+        assert poses.pose(0).position == pytest.approx(scenario.drone.pose(0).position, abs=0.01)

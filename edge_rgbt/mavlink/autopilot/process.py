@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection, Listener
 
 from edge_rgbt.errors import EdgeRgbtError, UsageError
@@ -174,8 +175,8 @@ def _fly(pipe: Connection, order: VehicleOrder) -> None:
     pipe.close()
     server: AutopilotServer | None = None
     while True:
-        connection = listener.accept()
-        with suppress(EOFError, OSError):
+        with suppress(EOFError, OSError, AuthenticationError):  # whoever knocks without the key goes away
+            connection = listener.accept()
             start, began_ns = connection.recv()
             if server is not None:
                 server.close()
