@@ -38,7 +38,7 @@ def test_a_client_sees_pictures_with_their_own_time_in_order():
     began_ns = time.monotonic_ns()
     with serving(stream()) as server, watching(server, "/rgb") as client:
         read = [read_clock(client.read().image) for _ in range(12)]
-    # On a crowded machine a card may come between; it has no clock, and what is read from it is no time of ours.
+    # On a crowded machine a card may come between; it has no clock, and what is read from it is nonsense.
     times = [t for t in read if began_ns - 1e6 <= t <= time.monotonic_ns()]
     assert len(times) >= 4
     assert times == sorted(times)
