@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any
 
 from edge_rgbt.mavlink.dialect import common as dialect
-from edge_rgbt.types import Box, TrackState, TrackStatus
+from edge_rgbt.types import Box, TrackStatus
 
 NAN = float("nan")
 
@@ -69,13 +69,6 @@ class StatusOptions:
     coasting: bool = True
     report_point: bool = False
     drawn_in_video: bool = False
-
-
-def tracking_image_status(
-    state: TrackState, width: int, height: int, options: StatusOptions | None = None
-) -> Any:
-    """CAMERA_TRACKING_IMAGE_STATUS of a tracker state; its box is in pixels of a width x height picture."""
-    return target_status(PHASES[state.status], state.box, width, height, options)
 
 
 def target_status(

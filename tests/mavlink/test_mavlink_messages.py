@@ -22,9 +22,8 @@ from edge_rgbt.mavlink.messages import (
     fractions,
     global_position,
     target_status,
-    tracking_image_status,
 )
-from edge_rgbt.types import Box, TrackState, TrackStatus
+from edge_rgbt.types import Box, TrackStatus
 
 CAMERA = Identity(1, 100)
 BOX = Box(64, 128, 320, 256)
@@ -39,10 +38,6 @@ def read(frame: bytes):
 
 def numbers(message, names):
     return [getattr(message, name) for name in names]
-
-
-def state(status, box=BOX):
-    return TrackState(box=box, score=0.5, status=status, timestamp_ns=0)
 
 
 def test_the_camera_heartbeat_is_a_camera_and_no_autopilot():
@@ -82,7 +77,7 @@ def test_every_tracker_status_is_mapped():
 
 
 def test_a_lost_tracker_shows_no_box_though_its_state_holds_one_r_ts_5():
-    message = tracking_image_status(state(TrackStatus.LOST), 640, 512)
+    message = target_status(PHASES[TrackStatus.LOST], BOX, 640, 512)
     assert message.tracking_status == 2
     assert math.isnan(message.rec_top_x)
 

@@ -281,14 +281,16 @@ def test_the_system_id_is_learned_and_the_camera_silent_until_then_r_id_1(ground
 
 def test_a_simulated_vehicle_flies_beside_the_camera(ground):
     with TrackPublisher(f"udpout:127.0.0.1:{ground.port}") as publisher:
-        vehicle = SimulatedVehicle(publisher)
+        vehicle, began = SimulatedVehicle(publisher), time.monotonic()
         for _ in range(60):
             vehicle.update(VehiclePose(47.0, 8.0, 500.0, 60.0))
             time.sleep(0.01)
+        seconds = time.monotonic() - began
     beats = [m for m in ground.of("HEARTBEAT") if m.get_srcComponent() == 1]
-    assert [(m.type, m.autopilot, m.get_srcSystem()) for m in beats] == [(2, 0, 1)]
-    assert 5 <= len(ground.of("GLOBAL_POSITION_INT")) <= 8
-    assert 5 <= len(ground.of("ATTITUDE")) <= 8
+    assert {(m.type, m.autopilot, m.get_srcSystem()) for m in beats} == {(2, 0, 1)}
+    assert 1 <= len(beats) <= seconds + 2
+    for kind in ("GLOBAL_POSITION_INT", "ATTITUDE"):
+        assert 1 <= len(ground.of(kind)) <= 10 * seconds + 2
 
 
 def _free_port() -> int:
