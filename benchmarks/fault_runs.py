@@ -173,8 +173,7 @@ def play(seed: int, seconds: float = 25.0) -> Run:
     )
     manners = TrackerManners(hold_s=float(rng.choice([0.0, 0.4, 0.8])))
     flight = Flight(control, stack, seed=seed, manners=manners, walker=Walker(seed, (20.0, 0.0), 1.5))
-    told: list[Told] = []
-    flight.steps.ticks.append(lambda now_ns: _note(flight, told))
+    told = watched(flight)
     flight.fly(4.0)
     flight.select(1)
     flight.fly(1.5)
@@ -191,6 +190,13 @@ def play(seed: int, seconds: float = 25.0) -> Run:
         flight.fly(float(rng.uniform(0.2, 1.2)))
         mischief.strike()
     return Run(flight, judge(flight, told, Manners(level, auto_resume, prime_s > 0)), mischief.done)
+
+
+def watched(flight: Flight) -> list[Told]:
+    """What steering is told from now on; it grows with the flight."""
+    told: list[Told] = []
+    flight.steps.ticks.append(lambda now_ns: _note(flight, told))
+    return told
 
 
 def _note(flight: Flight, told: list[Told]) -> None:
