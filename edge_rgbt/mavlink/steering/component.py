@@ -133,6 +133,9 @@ class SteeringComponent:
         if self._stop is not None:
             self.machine.disengage(self._stop)
             self._stop = None
+        if self.settings.most is Level.OFF:
+            self._still.set()
+            return self._announcer.due(now_ns, 0)
         self._take_observation()
         s = self._situation(now_ns, gap_ns)
         permit = self.machine.step(s)
