@@ -44,7 +44,8 @@ class TrackerSettings:
     stand_in: what a missing modality is replaced by (`tracker.crops`).
     memory_ms, uncertain_below, certain_above, lost_below, uncertain_ms: when the status changes, by a running
     average of confidences (`tracker.presence`).
-    found_above, found_ms: a lost target is taken up again where the confidence stays that high for so long.
+    found_above, found_likeness, found_ms: a lost target is taken up again where confidence and likeness
+    (`tracker.recognition`) stay that high for so long; so is an uncertain one trusted again.
     search_growth_per_s: sides of the target by which the region searched for it grows per second.
     """
 
@@ -62,6 +63,7 @@ class TrackerSettings:
     lost_below: Share = 0.2
     uncertain_ms: Milliseconds = 1000.0
     found_above: Share = 0.8
+    found_likeness: Share = 0.7
     found_ms: Milliseconds = 250.0
     search_growth_per_s: Annotated[float, Within(0.0, 100.0)] = 1.5
 

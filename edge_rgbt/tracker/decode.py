@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -66,7 +67,8 @@ class MapReader:
 def require_finite(maps: Mapping[str, np.ndarray], info: EngineInfo, timestamp_ns: int) -> None:
     """Raises EngineError if a map holds NaN or infinity."""
     for name in ("score", "size", "offset"):
-        if not np.isfinite(maps[name]).all():
+        flat = maps[name].ravel()
+        if not math.isfinite(flat.dot(flat)):  # one call; a square that overflows is no map either
             raise EngineError(
                 f"engine {info.engine} ({info.precision}, {info.device}) returned numbers that are not "
                 f"finite in '{name}' for the pair at {timestamp_ns} ns; check the bundle"
@@ -82,9 +84,9 @@ def resized(xywh: tuple[float, float, float, float], w: float, h: float) -> tupl
 def _rival(score: np.ndarray, peak: Peak) -> float:
     """The highest score outside the square of cells around the peak."""
     top, left = max(0, peak.row - RIVAL_CELLS), max(0, peak.col - RIVAL_CELLS)
-    bottom, right = peak.row + RIVAL_CELLS + 1, peak.col + RIVAL_CELLS + 1
-    beside = (score[:top], score[bottom:], score[:, :left], score[:, right:])
-    return _unit(max((float(part.max()) for part in beside if part.size), default=0.0))
+    beside = score.copy()
+    beside[top : peak.row + RIVAL_CELLS + 1, left : peak.col + RIVAL_CELLS + 1] = 0.0
+    return _unit(float(beside.max()))
 
 
 def _unit(value: float) -> float:

@@ -19,6 +19,9 @@ _SIZE_CHANGE, _SIZE_CHANGE_PER_S, _LARGEST_SIZE_CHANGE = math.log(1.6), 0.1, mat
 _FIRST_REACH = 1.0
 # A candidate may move by so many of its own sides from one pair to the next.
 _LARGEST_MOVE = 1.0
+# A candidate is watched from this share of the confidence and this much less likeness on, and for so many
+# times as long as a recognition takes.
+_HALF_SURE, _LIKENESS_MARGIN, _PATIENCE = 0.5, 0.1, 4.0
 
 
 class SearchPlan:
@@ -63,26 +66,65 @@ class SearchPlan:
         return [Box(x - box.w / 2, y - box.h / 2, box.w, box.h) for x, y in middles[inside].tolist()]
 
 
+class Watch:
+    """Whether one candidate has been the target for long enough: a mean decides, not one frame.
+
+    confidence, likeness: what their means must reach, over about `span_ms` and for at least as long.
+    """
+
+    def __init__(self, confidence: float, likeness: float, span_ms: float) -> None:
+        self._confidence, self._likeness = confidence, likeness
+        self._span_ns = span_ms * 1e6
+        self.begin()
+
+    def begin(self) -> None:
+        """Another candidate, of which nothing is known."""
+        self._frames, self._watched_ns = 0, 0
+        self._means = (0.0, 0.0)
+
+    def see(self, elapsed_ns: int, confidence: float, likeness: float) -> bool:
+        """Takes in the next frame; True once the candidate is recognised."""
+        self._frames += 1
+        if self._frames == 1:
+            self._means = confidence, likeness
+        else:
+            self._watched_ns += elapsed_ns
+            kept = math.exp(-elapsed_ns / self._span_ns) if self._span_ns else 0.0
+            now = confidence, likeness
+            self._means = tuple(kept * m + (1.0 - kept) * n for m, n in zip(self._means, now, strict=True))
+        sure, alike = self._means
+        long_enough = self._watched_ns >= self._span_ns and self._frames > 2
+        return long_enough and sure >= self._confidence and alike >= self._likeness
+
+    @property
+    def hopeless(self) -> bool:
+        """True if the candidate is something else, or has not been recognised for too long."""
+        sure, alike = self._means
+        doubtful = sure < _HALF_SURE * self._confidence or alike < self._likeness - _LIKENESS_MARGIN
+        return doubtful or self._watched_ns >= _PATIENCE * self._span_ns
+
+
 class Hunt:
     """Searches until one candidate has looked like the target for long enough.
 
-    found_above, found_ms: the mean confidence that a candidate must reach, and for how long it must be there.
-    A candidate is dropped at once when its confidence falls below half of that, when it jumps, when the
-    target cannot have its size or be where it is, or when it does not look like it.
+    found_above, found_likeness, found_ms: the limits of `Watch`. A candidate begins with half the confidence
+    and a little less likeness; it is dropped when its means fall below that, or after it has been watched
+    in vain. Where the target cannot be, or not with that size, there is no candidate.
     """
 
-    def __init__(self, growth_per_s: float, found_above: float, found_ms: float) -> None:
+    def __init__(
+        self, growth_per_s: float, found_above: float, found_likeness: float, found_ms: float
+    ) -> None:
         self._plan = SearchPlan(growth_per_s)
         self._growth_per_s = growth_per_s
-        self._found_above = found_above
-        self._found_ns = found_ms * 1e6
+        self._watch = Watch(found_above, found_likeness, found_ms)
 
-    def start(self, last: Box) -> None:
-        """The target was last trusted to be in this box."""
+    def start(self, last: Box, ago_ns: int = 0) -> None:
+        """The target was last trusted to be in this box, so long ago."""
         self._last = last
         self._plan.start(last)
-        self._elapsed_ns = 0
-        self._drop()
+        self._elapsed_ns = ago_ns  # it has moved since then, not since the loss was noticed
+        self._candidate: Box | None = None
 
     @property
     def confirming(self) -> bool:
@@ -104,26 +146,16 @@ class Hunt:
         moved = math.hypot(box.cx - origin.cx, box.cy - origin.cy)
         return moved <= reach * math.sqrt(origin.w * origin.h)
 
-    def judge(self, elapsed_ns: int, box: Box, confidence: float, alike: bool) -> bool:
+    def judge(self, elapsed_ns: int, box: Box, confidence: float, likeness: float) -> bool:
         """Hears what the crop showed, `elapsed_ns` after the one before; True if it is the target again."""
         self._elapsed_ns += elapsed_ns
-        if not alike or confidence < 0.5 * self._found_above or not self.plausible(box):
-            self._drop()
+        if self._candidate is None:
+            self._watch.begin()
+        plausible = self.plausible(box)
+        found = self._watch.see(elapsed_ns, confidence if plausible else 0.0, likeness)
+        if self._watch.hopeless:
+            self._candidate = None
             return False
-        if self._candidate is not None:
-            self._watched_ns += elapsed_ns
-        elif confidence < self._found_above:
-            return False
-        self._candidate = box
-        self._confidences += confidence
-        self._frames += 1
-        return (
-            self._watched_ns >= self._found_ns
-            and self._confidences >= self._frames * self._found_above
-            and self._frames > 2
-        )
-
-    def _drop(self) -> None:
-        self._candidate: Box | None = None
-        self._watched_ns = 0
-        self._confidences, self._frames = 0.0, 0
+        if plausible:
+            self._candidate = box
+        return found and plausible

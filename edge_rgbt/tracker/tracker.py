@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 
 import numpy as np
@@ -13,10 +14,10 @@ from edge_rgbt.imageops import clip_box, crop_geometry
 from edge_rgbt.manifest import Manifest
 from edge_rgbt.tracker.confidence import Confidence, Evidence, ScoreMemory
 from edge_rgbt.tracker.decode import MapReader, Sighting, require_finite, resized
-from edge_rgbt.tracker.hunt import Hunt
+from edge_rgbt.tracker.hunt import Hunt, Watch
 from edge_rgbt.tracker.inputs import make_inputs
 from edge_rgbt.tracker.presence import Presence
-from edge_rgbt.tracker.recognition import ALIKE, Recognition
+from edge_rgbt.tracker.recognition import Recognition
 from edge_rgbt.tracker.size_memory import SizeMemory
 from edge_rgbt.types import Box, FramePair, Modality, StageTiming, TrackState, TrackStatus, Usable
 
@@ -24,8 +25,6 @@ from edge_rgbt.types import Box, FramePair, Modality, StageTiming, TrackState, T
 LARGEST_START = 4.0
 # A box that is right more often than not is trusted.
 TRUSTED = 0.5
-# A lost target is not taken up beside something that scores more than this share of its own score.
-LARGEST_RIVAL = 0.3
 # The thermal camera counts as blind to a box of which it sees less than this.
 SEEN_SHARE = 0.5
 
@@ -49,7 +48,9 @@ class Tracker:
         self._memory = ScoreMemory()
         self._presence = Presence(settings)
         self._recognition = Recognition()
-        self._hunt = Hunt(settings.search_growth_per_s, settings.found_above, settings.found_ms)
+        limits = settings.found_above, settings.found_likeness, settings.found_ms
+        self._hunt = Hunt(settings.search_growth_per_s, *limits)
+        self._watch = Watch(*limits)  # of the followed box, while it is UNCERTAIN
         self._size_memory = SizeMemory(settings.size_rate_per_s, settings.size_band)
         self._box: Box | None = None  # where the network last saw the target, or the place when LOST
         self._trusted: Box | None = None  # the last box that was trusted
@@ -135,7 +136,12 @@ class Tracker:
     def _follow(self, pair: FramePair, usable: Usable, sighting: Sighting) -> tuple[float, bool]:
         """The target is where the network says, or was not seen. Confidence, and whether it is trusted."""
         self._box = self._bounded(pair, sighting)
-        confidence = self._identity * self._weigh(pair, usable, sighting, self._box)
+        confidence = self._weigh(pair, usable, sighting, self._box)
+        if self._presence.status is TrackStatus.UNCERTAIN:
+            confidence = self._recognised(pair, usable, sighting, confidence)
+        else:
+            self._watch.begin()
+        confidence *= self._identity
         trusted = self._settle_status(pair, confidence)
         if trusted:
             self._recognition.remember(pair, self._box, usable)
@@ -143,28 +149,39 @@ class Tracker:
 
     def _search(self, pair: FramePair, usable: Usable, sighting: Sighting) -> tuple[float, bool]:
         """The target is somewhere else; it is taken up again when it shows for long enough."""
-        seen, now_ns = self._clipped(pair, sighting.xywh), pair.timestamp_ns
-        if not self._hunt.confirming:
-            self._memory.start(now_ns, sighting.cell_score)
+        now_ns, watching = pair.timestamp_ns, self._hunt.confirming
+        seen = self._bounded(pair, sighting) if watching else self._clipped(pair, sighting.xywh)
+        self._memory.start(now_ns, sighting.cell_score)
         confidence = self._weigh(pair, usable, sighting, seen)
-        distinct = sighting.rival_score <= LARGEST_RIVAL * sighting.cell_score
-        alike = distinct and self.evidence.likeness >= ALIKE
-        found = self._hunt.judge(max(0, now_ns - self._seen_ns), seen, confidence, alike)
-        if found:
+        elapsed_ns = max(0, now_ns - self._seen_ns)
+        found = self._hunt.judge(elapsed_ns, seen, confidence, self.evidence.likeness)
+        if not watching:
             self._size_memory.reset(seen.w, seen.h, now_ns)
+        if found:
             self._presence.find(now_ns)
             self._box = seen
             self._trust(seen, now_ns)
             self._identity = self._confidence.found_right
         return self._identity * confidence, found
 
+    def _recognised(self, pair: FramePair, usable: Usable, sighting: Sighting, confidence: float) -> float:
+        """The confidence in an UNCERTAIN box, which forgets the doubt once it looks like the target again."""
+        elapsed_ns = max(0, pair.timestamp_ns - self._seen_ns)
+        fresh = self._confidence.of(dataclasses.replace(self.evidence, remembered=self.evidence.score))
+        if not self._watch.see(elapsed_ns, fresh, self.evidence.likeness):
+            return confidence
+        self._memory.start(pair.timestamp_ns, sighting.cell_score)
+        return fresh
+
     def _weigh(self, pair: FramePair, usable: Usable, sighting: Sighting, box: Box) -> float:
         """The confidence in a box that was just seen."""
+        tracking = self._presence.status is TrackStatus.TRACKING
+        compare = self._recognition.recent_likeness if tracking else self._recognition.likeness
         self.evidence = Evidence(
             score=sighting.cell_score,
             rival=sighting.rival_score,
             remembered=self._memory.update(pair.timestamp_ns, sighting.cell_score),
-            likeness=self._recognition.likeness(pair, box, usable),
+            likeness=compare(pair, box, usable),
         )
         return self._confidence.of(self.evidence)
 
@@ -175,7 +192,7 @@ class Tracker:
         status = self._presence.update(pair.timestamp_ns, confidence)
         if status is TrackStatus.LOST:
             self._box = self._clipped(pair, self._trusted.as_tuple())
-            self._hunt.start(self._box)
+            self._hunt.start(self._box, max(0, pair.timestamp_ns - self._trusted_ns))
         trusted = status is TrackStatus.TRACKING and confidence >= TRUSTED
         if trusted:
             self._trust(self._box, pair.timestamp_ns)

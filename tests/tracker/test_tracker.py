@@ -231,3 +231,17 @@ def test_target_that_was_taken_up_again_is_less_certain_than_the_given_one(bundl
     states = [tracker.update(square_pair(t, None if t < 40 else box)) for t in range(2, 80)]
     assert states[-1].status is TrackStatus.TRACKING
     assert states[-1].confidence == pytest.approx(0.7 * before.confidence, abs=0.01)
+
+
+def test_target_that_looks_like_itself_is_trusted_again_long_before_the_doubt_is_forgotten(bundle, engine):
+    slow_to_forgive = ConfidenceCurve({"remembered": 1.0}, (0.0, 1.0), (0.0, 1.0), found_right=1.0)
+    tracker = Tracker(dataclasses.replace(bundle.manifest, confidence=slow_to_forgive), engine)
+    box = path_box(0)
+    tracker.start(square_pair(0, box), box)
+    tracker._memory.start(square_pair(0, box).timestamp_ns, 0.15)  # a doubtful moment ago
+    states = [tracker.update(square_pair(t, box)) for t in range(1, 45)]
+    statuses = [state.status for state in states]
+    assert TrackStatus.UNCERTAIN in statuses
+    assert TrackStatus.LOST not in statuses
+    assert statuses[-1] is TrackStatus.TRACKING
+    assert states[-1].confidence > 0.9
