@@ -7,8 +7,8 @@ Every flight takes the target out of the world for two seconds. Judged are fligh
 often boxes of a stated confidence are right (overlap above one half), how long LOST takes to be said once the
 target is gone, what is taken up again afterwards, and how often that is something else. A fit tracks other
 flights without ever giving up, starts again where it was wrong for long, weighs the features by logistic
-regression, keeps those that help on flights left out, and lays a monotone curve over their sum. Tracking the
-same flights with that curve then tells how often what is taken up again is the target.
+regression and keeps those that help on flights left out. Tracking the same flights with that curve then tells
+how often what is taken up again is the target.
 """
 
 from __future__ import annotations
@@ -46,6 +46,9 @@ JUDGED_SEED, FITTED_SEED = 600, 700  # training flights start at 10 000
 START_VISIBLE = 0.8
 RIGHT, WRONG = 0.5, 0.1  # overlaps above and below which a box is right, and on something else
 GIVE_UP_S = 1.5  # a fit starts again after so long on something else
+SET = 6  # flights whose calibration error is also given by itself
+BACK_WITHIN_S = 3.0  # of being in sight again
+IN_SIGHT = 0.3  # share of the target that shows
 HELPS = 0.99  # a feature is kept if it brings the log loss on flights left out below this share
 
 
@@ -127,9 +130,9 @@ def fly(seed: int, bundle: Path, seconds: float, rate_hz: float, fitting: bool) 
 
 
 def never_giving_up(manifest: Manifest) -> Manifest:
-    """The same tracker, which always claims to be TRACKING."""
+    """The same tracker without a curve, which always claims to be TRACKING."""
     settings = dataclasses.replace(manifest.tracker, uncertain_below=0.0)
-    return dataclasses.replace(manifest, tracker=settings)
+    return dataclasses.replace(manifest, tracker=settings, confidence=None)
 
 
 def follow(seed: int, tracker: Tracker, moments: Iterable[Moment], restarting: bool) -> Flight | None:
@@ -205,10 +208,13 @@ def judge(flights: list[Flight]) -> dict:
     confidence = np.concatenate([f.confidence for f in flights])
     claims = status != TrackStatus.LOST.value
     rows, error = curves.reliability(confidence[claims], right[claims])
-    visible = np.concatenate([f.present & (f.visible >= 0.3) for f in flights])
+    visible = np.concatenate([f.present & (f.visible >= IN_SIGHT) for f in flights])
     return {
         "flights": len(flights),
         "calibration_error": round(error, 4),
+        "calibration_error_of_sets": [
+            round(calibration_error(flights[k : k + SET]), 4) for k in range(0, len(flights) - SET + 1, SET)
+        ],
         "reliability": rows,
         "status": [
             {
@@ -221,15 +227,23 @@ def judge(flights: list[Flight]) -> dict:
         ],
         "visible_frames_lost": _share(status[visible] == TrackStatus.LOST.value),
         "mean_overlap_visible": round(
-            float(np.mean([f.overlap[f.present & (f.visible >= 0.3)].mean() for f in flights])), 4
+            float(np.mean([f.overlap[f.present & (f.visible >= IN_SIGHT)].mean() for f in flights])), 4
         ),
         **absence(flights),
     }
 
 
+def calibration_error(flights: list[Flight]) -> float:
+    """Over the boxes that were claimed to be right."""
+    claims = [f.status != TrackStatus.LOST.value for f in flights]
+    claimed = np.concatenate([f.confidence[c] for f, c in zip(flights, claims, strict=True)])
+    right = np.concatenate([f.overlap[c] > RIGHT for f, c in zip(flights, claims, strict=True)])
+    return curves.reliability(claimed, right)[1]
+
+
 def absence(flights: list[Flight]) -> dict:
     """What was said while the target was gone, and what was taken up again at any time."""
-    delays, never, good, bad, back = [], 0, 0, 0, []
+    delays, never, good, bad, back, in_sight, in_time = [], 0, 0, 0, [], 0, 0
     for f in flights:
         gone = np.flatnonzero(~f.present & (f.time_s < f.time_s[-1] - 3.0))
         lost = f.status == TrackStatus.LOST.value
@@ -243,8 +257,14 @@ def absence(flights: list[Flight]) -> dict:
             delays.append(float(f.time_s[gone[said[0]]] - f.time_s[gone[0]]))
         else:
             never += 1
-        again = np.flatnonzero((f.overlap > RIGHT) & (f.time_s > f.time_s[gone[-1]]))
+        after = f.time_s > f.time_s[gone[-1]]
+        again = np.flatnonzero((f.overlap > RIGHT) & after)
         back.append(float(f.time_s[again[0]] - f.time_s[gone[-1]]) if len(again) else float("inf"))
+        shown = np.flatnonzero(after & f.present & (f.visible >= IN_SIGHT))
+        if len(shown) and f.time_s[shown[0]] + BACK_WITHIN_S <= f.time_s[-1]:
+            soon = (f.time_s >= f.time_s[shown[0]]) & (f.time_s <= f.time_s[shown[0]] + BACK_WITHIN_S)
+            in_sight += 1
+            in_time += bool((soon & (f.overlap > RIGHT) & (f.status == TrackStatus.TRACKING.value)).any())
     return {
         "absences": len(back),
         "said_lost": len(delays),
@@ -252,6 +272,8 @@ def absence(flights: list[Flight]) -> dict:
         "lost_after_s": _median(delays),
         "back_on_target": int(np.isfinite(back).sum()),
         "back_after_s": _median([b for b in back if np.isfinite(b)]),
+        "in_sight_again": in_sight,
+        f"tracked_within_{BACK_WITHIN_S:g}_s": in_time,
         "taken_up_again": good,
         "something_else_taken_up": bad,
     }

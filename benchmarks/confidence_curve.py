@@ -1,4 +1,4 @@
-"""Fits and judges confidences: logistic weights, a monotone curve over them, reliability."""
+"""Fits and judges confidences: a logistic curve over few features, and its reliability."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from edge_rgbt.bundle import ConfidenceCurve
 BINS = 10
 # Features whose weight must not be below, or not be above, zero: more of them cannot mean the contrary.
 SIGNS = {"score": 1.0, "remembered": 1.0, "likeness": 1.0, "rival": -1.0}
-_KNOTS = 16
+_KNOTS = 17
 _RIDGE = 1e-3
 _CLIP = 0.01  # no curve claims more certainty than this many flights can show
 
 
-def fit_weights(features: np.ndarray, right: np.ndarray, signs: np.ndarray) -> np.ndarray:
-    """Logistic regression by Newton's method; a weight of the wrong sign is dropped. `[n, k]` -> `[k]`."""
+def fit_logistic(features: np.ndarray, right: np.ndarray, signs: np.ndarray) -> tuple[np.ndarray, float]:
+    """Weights and bias by Newton's method; a weight of the wrong sign is dropped. features `[n, k]`.
+
+    Raises ValueError if no weight is left.
+    """
     kept = np.ones(len(signs), bool)
     while kept.any():
         middle, spread = features[:, kept].mean(0), features[:, kept].std(0) + 1e-9
@@ -35,38 +38,23 @@ def fit_weights(features: np.ndarray, right: np.ndarray, signs: np.ndarray) -> n
         if not wrong.any():
             out = np.zeros(len(signs))
             out[kept] = w[:-1] / spread
-            return out
+            return out, float(w[-1] - out[kept] @ middle)
         kept[np.flatnonzero(kept)[wrong]] = False
     raise ValueError("no feature speaks for a box; is the bundle trained?")
-
-
-def monotone(evidence: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Knots of a curve that never falls: means of bins of equal count, neighbours pooled where they fall."""
-    order = np.argsort(evidence, kind="stable")
-    parts = np.array_split(order, min(_KNOTS, len(order)))
-    pools: list[list[float]] = []  # evidence sum, right sum, count
-    for part in parts:
-        pools.append([float(evidence[part].sum()), float(right[part].sum()), float(len(part))])
-        while len(pools) > 1 and pools[-2][1] / pools[-2][2] >= pools[-1][1] / pools[-1][2]:
-            last = pools.pop()
-            pools[-1] = [a + b for a, b in zip(pools[-1], last, strict=True)]
-    sums = np.array(pools)
-    return sums[:, 0] / sums[:, 2], np.clip(sums[:, 1] / sums[:, 2], _CLIP, 1.0 - _CLIP)
 
 
 def fit_curve(names: Sequence[str], features: np.ndarray, right: np.ndarray) -> ConfidenceCurve:
     """Weights and curve from features `[n, k]` of boxes and whether each was right.
 
-    With no evidence at all, as on black pictures, the curve goes down to 0.
+    A curve with as many parameters as features and one: more would tell these flights from others.
     """
-    weights = fit_weights(features, right, np.array([SIGNS[name] for name in names]))
-    knots, probabilities = monotone(features @ weights, right)
-    if knots[0] > 0.0:
-        knots, probabilities = np.r_[0.0, knots], np.r_[0.0, probabilities]
+    weights, bias = fit_logistic(features, right, np.array([SIGNS[name] for name in names]))
+    furthest = np.log((1.0 - _CLIP) / _CLIP)
+    odds = np.linspace(-furthest, furthest, _KNOTS)
     return ConfidenceCurve(
         {name: round(float(w), 5) for name, w in zip(names, weights, strict=True) if w},
-        tuple(np.round(knots, 5).tolist()),
-        tuple(np.round(probabilities, 4).tolist()),
+        tuple(np.round(odds - bias, 5).tolist()),
+        tuple(np.round(1.0 / (1.0 + np.exp(-odds)), 4).tolist()),
         1.0,
     )
 

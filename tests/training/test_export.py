@@ -41,6 +41,12 @@ DETAILS = {
     "name": "tiny",
     "licence": "Apache-2.0",
     "lost_threshold": 0.4,
+    "confidence": {
+        "weights": {"score": 2.0, "likeness": 1.0},
+        "evidence": [0.0, 1.0, 3.0],
+        "probabilities": [0.0, 0.5, 1.0],
+        "found_right": 0.9,
+    },
     "tracker": {"window_weight": 0.5},
     "provenance": {"data": "none, made by recipe"},
 }
@@ -212,6 +218,9 @@ def test_details_reach_the_manifest(exported) -> None:
     manifest = load_bundle(exported("mce") / "bundle").manifest
     assert (manifest.name, manifest.licence, manifest.lost_threshold) == ("tiny", "Apache-2.0", 0.4)
     assert manifest.tracker.window_weight == 0.5
+    assert manifest.confidence is not None
+    assert dict(manifest.confidence.weights) == {"score": 2.0, "likeness": 1.0}
+    assert manifest.confidence.probabilities == (0.0, 0.5, 1.0)
     assert manifest.provenance["data"] == "none, made by recipe"
 
 

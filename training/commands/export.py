@@ -13,7 +13,9 @@ from training.export.families import FAMILIES
 EXAMPLE = (
     "python -m training export --family ckd --checkpoint CKD_ep0025.pth.tar --elimination mce --out ckd-mce"
 )
-DETAILS = ("name", "version", "licence", "provenance", "metrics", "lost_threshold", "tracker")
+DETAILS = (
+    "name", "version", "licence", "provenance", "metrics", "lost_threshold", "confidence", "tracker"
+)  # fmt: skip
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -11,13 +11,14 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
-from edge_rgbt.bundle import Bundle, Manifest, TrackerSettings, map_outputs, write_bundle
+from edge_rgbt.bundle import Bundle, ConfidenceCurve, Manifest, TrackerSettings, map_outputs, write_bundle
 from edge_rgbt.errors import EdgeRgbtError, UsageError
 from edge_rgbt.files import atomic_path
+from edge_rgbt.settings import SettingsError, build_settings
 from training.export.exportable import Exportable, ExportOptions
 from training.export.families import load_exportable
 from training.export.onnx_graph import export_onnx, portable_program
@@ -25,6 +26,7 @@ from training.export.parity import TOLERANCES, Difference, compare, require_pari
 from training.export.tensorrt_ops import require_tensorrt
 
 TARGET_TENSORRT = "10.3"  # the oldest in the field: JetPack 6.2
+Section = TypeVar("Section", ConfidenceCurve, TrackerSettings)
 LARGEST_ONNX = 2**31 - 1  # bytes; a larger graph would need external data
 UNTUNED_LOST_THRESHOLD = 0.25  # nothing is published for any family; a trained bundle states its own
 
@@ -92,6 +94,7 @@ def _manifest(loaded: Exportable, half: bool, details: Mapping[str, Any]) -> Man
     stated = dict(details)
     provenance |= stated.pop("provenance", {})
     settings = {"template_dimming": _trained_dimming(trained), **stated.pop("tracker", {})}
+    curve = stated.pop("confidence", None)
     fields = {
         "name": loaded.name,
         "version": "0",
@@ -114,7 +117,8 @@ def _manifest(loaded: Exportable, half: bool, details: Mapping[str, Any]) -> Man
         macs=sum(loaded.macs.values()),
         dynamic_template=loaded.dynamic_template,
         provenance=_portable(provenance),
-        tracker=_tracker_settings(settings),
+        confidence=None if curve is None else _checked(ConfidenceCurve, curve, "confidence"),
+        tracker=_checked(TrackerSettings, settings, "tracker"),
         **fields,
     )
 
@@ -125,11 +129,14 @@ def _trained_dimming(recipe: Any) -> float:
     return float(data.get("template_dimming", 0.0)) if isinstance(data, Mapping) else 0.0
 
 
-def _tracker_settings(values: Any) -> TrackerSettings:
+def _checked(kind: type[Section], values: Any, name: str) -> Section:
+    """One section of the details. Raises UsageError naming every fault."""
+    if not isinstance(values, Mapping):
+        raise UsageError(f"{name} in --details is no JSON object")
     try:
-        return TrackerSettings(**values)
-    except TypeError as error:
-        raise UsageError(f"tracker settings in --details: {error}") from None
+        return build_settings(kind, values, prefix=f"{name}.")
+    except SettingsError as error:
+        raise UsageError(f"--details: {'; '.join(error.faults)}") from None
 
 
 def _check_out(out: Path) -> None:
