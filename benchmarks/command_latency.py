@@ -48,7 +48,7 @@ def ask(seconds: float, line: Connection) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ours:
         ours.bind(("127.0.0.1", 0))
         line.send(ours.getsockname()[1])
-        ours.settimeout(10)
+        ours.settimeout(120)  # the bundle loads first
         _, camera = ours.recvfrom(4096)
         encoder, rng, took_ms = dialect.MAVLink(None, 255, 190), np.random.default_rng(0), []
         end_s = time.monotonic() + seconds
@@ -139,7 +139,7 @@ def _burn(stop: Any) -> None:
 
 def _next(line: Connection, seconds: float = 0.0) -> Any:
     """What the ground station tells, which may have died."""
-    if not line.poll(seconds + 30.0):
+    if not line.poll(seconds + 120.0):
         raise SystemExit("the ground station's process does not answer")
     return line.recv()
 
@@ -163,7 +163,7 @@ def measure(beside: str, seconds: float) -> dict[str, Any]:
         work.append(tracking.run)
     if beside == "python":
         work.append(_compute)
-    threads = [threading.Thread(target=one, args=(stop,)) for one in work]
+    threads = [threading.Thread(target=one, args=(stop,), daemon=True) for one in work]
     cores = os.cpu_count() or 1 if beside == "processes" else 0
     burners = [context.Process(target=_burn, args=(burning,), daemon=True) for _ in range(cores)]
     for one in (*threads, *burners):
