@@ -69,6 +69,8 @@ class VideoServer:
         server = rtsp.RTSPServer.new()
         server.set_address(host)
         server.set_service(str(port))
+        # Clients are limited by their sessions: Python cannot answer a client's own signals, whose argument
+        # PyGObject frees although it lies on GStreamer's stack.
         server.get_session_pool().set_max_sessions(self.settings.max_clients)
         server.connect("client-connected", self._client_connected)
         for outlet in self._outlets:
@@ -137,9 +139,6 @@ class VideoServer:
     def _client_connected(self, _server: Any, client: Any) -> None:
         self._clients += 1
         client.connect("closed", self._client_closed)
-        if self._clients > self.settings.max_clients:
-            LOG.warning("video: more than %d clients; one was turned away", self.settings.max_clients)
-            client.close()
 
     def _client_closed(self, _client: Any) -> None:
         self._clients -= 1
@@ -192,11 +191,14 @@ class _Outlet:
 
     def configure(self, _factory: Any, media: Any, gst: Any) -> None:
         """GStreamer made the pipeline for the first client. Called in one of its threads."""
-        media.connect("unprepared", self._ended)
-        self._gst, self._source = gst, media.get_element().get_child_by_name("source")
+        source = media.get_element().get_child_by_name("source")
+        media.connect("unprepared", self._ended, source)
+        self._gst, self._source = gst, source
 
-    def _ended(self, _media: Any) -> None:
-        self._source = self._full_since_ns = None
+    def _ended(self, _media: Any, source: Any) -> None:
+        # The end of one pipeline may be told after the beginning of the next.
+        if self._source is source:
+            self._source = self._full_since_ns = None
 
     @property
     def watched(self) -> bool:
@@ -230,12 +232,14 @@ class _Outlet:
     def push(self, picture: np.ndarray, timestamp_ns: int) -> None:
         """Hands over a picture with its time of capture, which players get as RTP time."""
         source, gst = self._source, self._gst
-        if source is None:
+        # GStreamer's clock is CLOCK_MONOTONIC, as ours is. A pipeline that does not play yet has no beginning,
+        # and a first picture stamped without it would be shown hours later.
+        begun_ns = 0 if source is None else source.get_base_time()
+        if not begun_ns:
             return
         planes: Any = cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420)
         buffer = gst.Gst.Buffer.new_wrapped(planes.tobytes())
-        # GStreamer's clock is CLOCK_MONOTONIC, as ours is.
-        buffer.pts = max(timestamp_ns - source.get_base_time(), 0)
+        buffer.pts = max(timestamp_ns - begun_ns, 0)
         level = source.get_property("current-level-buffers")
         if level < _QUEUED:
             self._full_since_ns = None

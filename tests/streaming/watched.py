@@ -38,7 +38,7 @@ def moment(sequence: int, state: TrackState | None = None) -> Shown:
 @contextmanager
 def serving(*streams: StreamSettings, feed: bool = True, max_clients: int = 16) -> Iterator[VideoServer]:
     """A started server that is offered a moment 30 times a second."""
-    server = VideoServer(VideoSettings(f"127.0.0.1:{free_port()}", max_clients), streams)
+    server = VideoServer(VideoSettings(f"127.0.0.1:{free_port()}", max_clients=max_clients), streams)
     server.start()
     stop = threading.Event()
 
