@@ -35,6 +35,7 @@ from edge_rgbt.mavlink.autopilot import (
 )
 from edge_rgbt.mavlink.autopilot.lockstep import Cable, Lockstep, Spoken
 from edge_rgbt.mavlink.dialect import common as dialect
+from edge_rgbt.mavlink.identity import BEACON_SYSTEM
 from edge_rgbt.mavlink.steering import ControlRecord, Senses, SteeringComponent
 from edge_rgbt.mavlink.steering.orders import ENGAGE
 from edge_rgbt.mavlink.telemetry import TelemetryReader
@@ -226,11 +227,10 @@ class Flight:
         self.locator = Geolocator(telemetry, places, mount)
         self.records: list[ControlRecord] = []
         senses = Senses(telemetry, clock, CameraMount(mount), OpticsBook(hfov_deg=HFOV_DEG))
-        self.steering = SteeringComponent(control, senses, self.records.append)
+        beacon = control.beacon_sysid or BEACON_SYSTEM
+        self.steering = SteeringComponent(control, senses, self.records.append, beacon_system=beacon)
         parts = [TimeSync(clock), TelemetryReader(telemetry, clock, places, mount), self.steering]
-        self.steps = Lockstep(
-            self.autopilot, parts, cable=cable, seed=seed, beacon_system=control.beacon_sysid
-        )
+        self.steps = Lockstep(self.autopilot, parts, cable=cable, seed=seed, beacon_system=beacon)
         self.steps.ticks.append(self._tick)
         self.ground_beats = True
         self._beat_ns = 0

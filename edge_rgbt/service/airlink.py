@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import ExitStack
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from edge_rgbt.geolocation.camera_attitude import CameraMount
@@ -67,6 +67,9 @@ class AirLink:
             known = clock.boot_ms(now_ns)
             return (now_ns - own_begin_ns) // 1_000_000 if known is None else known
 
+        link = settings.mavlink
+        if settings.control.beacon_sysid is not None:
+            link = replace(link, beacon_sysid=settings.control.beacon_sysid)
         policy = SourcePolicy(settings.mavlink.allow_sources, settings.mavlink.allow_networks)
         self.camera = CameraComponent(
             camera_profile(plan),
@@ -91,13 +94,13 @@ class AirLink:
                 senses = Senses(telemetry, clock, CameraMount(settings.mount), optics)
                 self._guard = None if settings.control.dry_run else GuardProcess()
                 self.steering = SteeringComponent(
-                    settings.control, senses, self._control_record, policy, self._guard
+                    settings.control, senses, self._control_record, policy, self._guard, link.beacon_sysid
                 )
         components.append(self.camera)
         if self.steering is not None:
             components.append(self.steering)
         self.station = Station(
-            settings.mavlink,
+            link,
             components,
             base=plan.base,
             health=lambda: self.camera.health(time.monotonic_ns()),

@@ -175,7 +175,8 @@ class ControlSettings:
     """level: the most that an operator can engage; `off` takes no engagement at all.
 
     dry_run: compute and log everything, send nothing. auto_resume: vehicle levels go on by themselves when
-    the same target is found again. on_gcs_loss: of vehicle levels. beacon_sysid: speaks FOLLOW_TARGET.
+    the same target is found again. on_gcs_loss: of vehicle levels. beacon_sysid: speaks
+    FOLLOW_TARGET; left out, mavlink.beacon_sysid does.
     engage_systems: system ids that may engage; empty: any ground station that sends heartbeats.
     """
 
@@ -183,7 +184,7 @@ class ControlSettings:
     dry_run: bool = False
     auto_resume: bool = False
     on_gcs_loss: Literal["hold", "disengage", "continue"] = "hold"
-    beacon_sysid: int = 200
+    beacon_sysid: int | None = None
     engage_systems: tuple[int, ...] = ()
     gimbal: GimbalSettings = field(default_factory=GimbalSettings)
     guided: GuidedSettings = field(default_factory=GuidedSettings)

@@ -232,8 +232,8 @@ class _Outlet:
     def push(self, picture: np.ndarray, timestamp_ns: int) -> None:
         """Hands over a picture with its time of capture, which players get as RTP time."""
         source, gst = self._source, self._gst
-        # GStreamer's clock is CLOCK_MONOTONIC, as ours is. A pipeline that does not play yet has no beginning,
-        # and a first picture stamped without it would be shown hours later.
+        # GStreamer's clock is CLOCK_MONOTONIC, as ours is. A pipeline that does not play yet has no
+        # beginning, and a first picture stamped without it would be shown hours later.
         begun_ns = 0 if source is None else source.get_base_time()
         if not begun_ns:
             return

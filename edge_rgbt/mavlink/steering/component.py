@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Any, Protocol
 
 from edge_rgbt.mavlink.exchange import Outgoing, Priority, Received, Speaker
-from edge_rgbt.mavlink.identity import ONBOARD_COMPUTER_COMPONENT
+from edge_rgbt.mavlink.identity import BEACON_SYSTEM, ONBOARD_COMPUTER_COMPONENT
 from edge_rgbt.mavlink.sources import SourcePolicy
 from edge_rgbt.mavlink.steering.announcer import Announcer
 from edge_rgbt.mavlink.steering.gimbal import GimbalControl, Move
@@ -51,10 +51,12 @@ class SteeringComponent:
         record: Callable[[ControlRecord], None] | None = None,
         policy: SourcePolicy | None = None,
         guard: Guard | None = None,
+        beacon_system: int = BEACON_SYSTEM,
     ) -> None:
         """record: gets every control message with its inputs and must not block. policy: who may start
-        anything at all."""
+        anything at all. beacon_system: speaks FOLLOW_TARGET."""
         self.settings, self._senses, self._guard = settings, senses, guard
+        self._beacon_system = beacon_system
         self.machine = SafetyMachine(settings)
         self.watch, self._target = VehicleWatch(), TargetWatch()
         self.watch.on_channels = self._switch
@@ -270,7 +272,7 @@ class SteeringComponent:
         return situation(
             now_ns, gap_ns, self.settings, self._senses, self.watch, self._target,
             self._gimbal.holder(now_ns), None if heard is None else now_ns - heard,
-            self._throttle_rest_us if engagement is not None else None,
+            self._throttle_rest_us if engagement is not None else None, self._beacon_system,
         )  # fmt: skip
 
     def _obey(self, order: Order) -> int:

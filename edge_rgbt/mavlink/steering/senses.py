@@ -65,6 +65,7 @@ def _angles(q: Quaternion) -> CameraAngles:
 def situation(
     now_ns: int, gap_ns: int, settings: ControlSettings, senses: Senses, watch: VehicleWatch,
     target: TargetWatch, holder: Holder, ground_age_ns: int | None, throttle_rest_us: int | None,
+    beacon_system: int,
 ) -> Situation:  # fmt: skip
     """One cycle's inputs. Telemetry is asked whether it will still be fresh at the end of its limit."""
     early_ns = STALE_NS - round(settings.limits.telemetry_age_ms * 1e6)
@@ -110,7 +111,7 @@ def situation(
         rc_age_ns=None if watch.channels is None else now_ns - watch.channels[0],
         sticks_us=watch.sticks_us(throttle_rest_us),
         ground_age_ns=ground_age_ns,
-        beacon_collides=watch.system == settings.beacon_sysid,
+        beacon_collides=watch.system == beacon_system,
     )
 
 
