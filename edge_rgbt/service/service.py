@@ -7,6 +7,7 @@ work in threads of their own behind queues that never make it wait.
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 from collections import Counter
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 _WAIT_S = 0.05  # the loop never sleeps longer, so that watchdog and status go on without frames
 _FAULT_EVERY_NS = 1_000_000_000
+# Threads take turns; Python's usual turn of 5 ms would delay heartbeats and answers by as much each.
+SWITCH_INTERVAL_S = 0.001
 MIN_START_VISIBLE = 0.6  # an operator draws the first box round a target that he sees
 
 
@@ -104,6 +107,8 @@ class Service:
         """Flies until `stop`, the end of both recordings or `seconds`. Raises EdgeRgbtError before take-off
         only, for what no waiting mends; afterwards faults are counted and survived."""
         with ExitStack() as stack:
+            stack.callback(sys.setswitchinterval, sys.getswitchinterval())
+            sys.setswitchinterval(SWITCH_INTERVAL_S)
             watchdog = Watchdog.from_environment()
             stack.callback(watchdog.close)
             link = stack.enter_context(AirLink(self.plan, self._selections))
