@@ -86,6 +86,7 @@ class Account:
     distance_m: list[float] = field(default_factory=list)
     back_after_s: float | None = None
     covered: int = 0
+    engaged: bool = False
     texts: list[str] = field(default_factory=list)
 
     def row(self) -> dict[str, object]:
@@ -98,6 +99,7 @@ class Account:
             "box_right": round(float(np.mean(self.right)), 4) if self.right else None,
             "at_20_m": round(float(np.mean(near)), 4) if len(near) else None,
             "covered": self.covered,
+            "engaged": self.engaged,
             "back_after_s": self.back_after_s,
         }
 
@@ -188,10 +190,14 @@ class RenderedChase:
         if guided_first:
             self.pilot.mode(FlightMode.GUIDED)
             self.steps.run(1.2)
-        self.steps.say(
-            dialect.MAVLink_command_long_message(SYSTEM, 191, ENGAGE, 0, 1, 0, 0, 0, 0, 0, 0), GROUND
-        )
-        self.steps.run(1.0)
+        for _ in range(5):  # as an operator would who is told that the track is not confident yet
+            self.steps.say(
+                dialect.MAVLink_command_long_message(SYSTEM, 191, ENGAGE, 0, 1, 0, 0, 0, 0, 0, 0), GROUND
+            )
+            self.steps.run(1.0)
+            if self._steering.machine.engagement is not None:
+                self.account.engaged = True
+                break
         if self.level == "guided" and not guided_first:
             self.pilot.mode(FlightMode.GUIDED)  # Offboard, which wants set-points before
 
