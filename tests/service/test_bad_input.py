@@ -77,7 +77,7 @@ def flown(config: Path, *arguments: str) -> tuple[dict, str]:
         (("threads = 1", 'bundle = "nothing"'), "nothing does not exist"),
         (('path = "tir"', 'path = "nowhere"'), "cameras.tir.path: "),
         (("box_px = [", "box_px = [0,"), "target.box_px"),
-        (("udpout:", "udpuot:"), "mavlink.url: "),
+        (("udpout:", "udpuot:"), "MAVLink endpoint 'udpuot:127.0.0.1:14597'"),
         (("min_free_mb = 0", "min_free_mb = -1"), "min_free_mb"),
         (("[target]", "[pairing]\ncalibration = 'no.json'\n[target]"), "no.json: calibration cannot be read"),
     ],
