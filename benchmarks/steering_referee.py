@@ -92,7 +92,7 @@ class Referee:
         self._ages(t_ns)
         if not self._engaged:
             return
-        for name, since in self._bad.items():
+        for name, since in list(self._bad.items()):
             late = t_ns - max(since, self._engaged_ns) > _WITHIN_NS[name] + _STEP_NS
             if not late or not self._concerns(name) or (name == "mode" and self._primes):
                 continue
@@ -100,6 +100,8 @@ class Referee:
                 self._gimbal_out = self._vehicle_out = True
             elif not self.manners.auto_resume or name in ("another target", "ground"):
                 self._vehicle_out = True
+            if name == "another target" and self._level > ROI:
+                self._level = GIMBAL  # only vehicle levels need a new engagement
             if name in _HOLDS_BOTH | {"telemetry"} and t_ns - max(since, self._engaged_ns) > _HOLD_NS:
                 self._gimbal_out = self._vehicle_out = True
 

@@ -572,6 +572,18 @@ def test_a_retransmitted_order_engages_once():
     assert flown.steering.machine.engagement.since_ns == since_ns
 
 
+def test_a_retransmitted_order_does_not_engage_what_has_ended_since():
+    flown = flight(guided_control()).start(FlightMode.GUIDED)
+    flown.pilot.sticks(roll=0.6)
+    flown.fly(0.4)
+    flown.pilot.sticks()
+    flown.fly(0.4)
+    assert flown.order(1.0) == REJECTED
+    assert flown.steering.machine.engagement is None
+    flown.fly(2.0)
+    assert flown.order(1.0) == ACCEPTED  # by now it is another wish
+
+
 def test_the_pilots_switch_engages_and_ends():
     control = replace(GIMBAL, switch=SwitchSettings(channel=7))
     flown = flight(control)

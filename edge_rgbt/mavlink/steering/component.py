@@ -64,7 +64,7 @@ class SteeringComponent:
         self._gimbal = GimbalControl(settings.gimbal, self.watch, settings.dry_run)
         self._roi, self._beacon = RegionOfInterest(), FollowBeacon()
         self._guided = GuidedFlight(settings.guided, senses.telemetry, senses.clock)
-        self._orders = Orders(self._obey, policy)
+        self._orders = Orders(self._obey, self._stands, policy)
         self._announcer = Announcer(settings, self.machine, self.watch)
         self._pilot = PilotSwitch(settings.switch)
         self._journal = Journal(record, settings.dry_run)
@@ -294,6 +294,12 @@ class SteeringComponent:
         if order.track_id is not None and order.track_id != self._observed.track_id:
             return self._refused("that target is not tracked", REJECTED)
         return self._engage(level, order.system, order.at_ns)
+
+    def _stands(self, order: Order) -> bool:
+        """True while the engagement that this order asked for has not ended or shrunk."""
+        engagement = self.machine.engagement
+        level = self.settings.most if order.level is None else order.level
+        return engagement is not None and (engagement.by, engagement.level) == (order.system, level)
 
     def _may_engage(self, order: Order) -> bool:
         """Those that are configured; else ground stations that are heard now (R-SEC-5)."""

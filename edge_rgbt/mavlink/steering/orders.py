@@ -47,9 +47,12 @@ Obey = Callable[[Order], int]
 class Orders:
     """Answers every command that is addressed to the companion."""
 
-    def __init__(self, obey: Obey, policy: SourcePolicy | None = None) -> None:
-        """obey: does it and says with which MAV_RESULT. policy: who may start anything at all."""
-        self._obey, self._policy = obey, policy
+    def __init__(
+        self, obey: Obey, stands: Callable[[Order], bool], policy: SourcePolicy | None = None
+    ) -> None:
+        """obey: does it and says with which MAV_RESULT. stands: whether what an order asked for is the case.
+        policy: who may start anything at all."""
+        self._obey, self._stands, self._policy = obey, stands, policy
         self._limit, self._answered = RateLimit(), Answered()
 
     def receive(self, received: Received, system: int) -> list[Outgoing]:
@@ -74,11 +77,12 @@ class Orders:
             and not self._policy.allows(command.sender, received.address, received.endpoint)
         ):
             return DENIED
-        if wanted and self._answered.before(command) == ACCEPTED:
-            return ACCEPTED
         order = Order(
             bool(wanted), Level(level) if level else None, track or None, *command.sender, received.arrival_ns
         )
+        if wanted and self._answered.before(command) == ACCEPTED:
+            # Sent again because the answer was lost: what has ended since is not begun by it once more.
+            return ACCEPTED if self._stands(order) else REJECTED
         result = self._obey(order)
         if not wanted:
             self._answered.clear()  # the same engagement again is a new wish
