@@ -5,8 +5,9 @@
 
 A simulated autopilot, wind with gusts and the usual errors of sensors; the target walks at 2 m/s and turns by
 up to 120 degrees every 4 to 9 s. See `closed_loop_world` for what is real. Level `guided` flies by our
-velocities at 20 m; `beacon` leaves distance and height (8 m each) to PX4. PX4 is not taken up again in
-`guided`: it leaves Offboard a second after the set-points stop, as the safety table wants them to.
+velocities at 20 m; `beacon` leaves distance and height to PX4's parameters, which are set to 20 m each. PX4
+is not taken up again in `guided`: it leaves Offboard a second after the set-points stop, as the safety table
+wants them to.
 
 Per seed and over all: the share of the time in which the target is within 20 % of the picture's middle (of
 half a side, the true target in the true picture), and the distance over ground, both from 10 s after the
@@ -79,6 +80,10 @@ def engaged(case: Case, seed: int) -> Flight:
     control = guided_control(distance_m=DISTANCE_M, prime_s=20.0 if primes else 0.0)
     control = replace(control, level=case.level)
     flight = Flight(control, case.stack, seed=seed, vehicle=vehicle)
+    if case == Case(PX4, "beacon"):  # distance and height are the autopilot's own parameters
+        flight.autopilot.parameters["FLW_TGT_DST"] = DISTANCE_M
+        flight.autopilot.parameters["FLW_TGT_HT"] = 20.0
+        flight.autopilot.flight.refresh_parameters()
     if primes:
         flight.start().fly(0.5)
         flight.pilot.mode(FlightMode.GUIDED)
