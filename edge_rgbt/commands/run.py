@@ -30,6 +30,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--record", type=Path, metavar="DIR", help="record the flight here, whatever FILE says"
     )
+    parser.add_argument(
+        "--no-control", action="store_true", help="compute and log what would steer, and send none of it"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
 
 
@@ -38,6 +41,8 @@ def run(args: argparse.Namespace) -> int:
     if args.seconds is not None and not args.seconds > 0:
         raise UsageError(f"--seconds {args.seconds:g}: give more than 0")
     plan = read_plan(args.config)
+    if args.no_control:
+        plan = without_control(plan)
     bundle = require_startable(plan)
     if args.check:
         print(
@@ -52,6 +57,12 @@ def run(args: argparse.Namespace) -> int:
         report = service.run(args.seconds)
     print(json.dumps(_plain(report)) if args.json else _told(report))
     return 0
+
+
+def without_control(plan: ServicePlan) -> ServicePlan:
+    """The same flight with steering as a dry run."""
+    control = dataclasses.replace(plan.settings.control, dry_run=True)
+    return dataclasses.replace(plan, settings=dataclasses.replace(plan.settings, control=control))
 
 
 @contextmanager
