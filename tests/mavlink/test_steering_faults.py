@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow  # two to eight seconds each
 def test_random_faults_let_nothing_forbidden_through(seed):
     run = play(seed, 18.0)
     assert not run.referee.faults
-    assert sum(run.faults.values()) > 2
+    assert run.faults
 
 
 def _hide(flown: Flight) -> None:
