@@ -76,7 +76,7 @@ class Disk:
         self.mend()
         time.sleep(0.1)
         if self.real:
-            subprocess.call(["umount", str(self.folder)])
+            subprocess.call(["umount", "--lazy", str(self.folder)])
 
 
 class Peer:
