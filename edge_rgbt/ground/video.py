@@ -24,9 +24,11 @@ except ImportError as missing:  # the extra is optional, the sentence is not
 
 LOG = logging.getLogger(__name__)
 RETRY_S = (0.5, 1.0, 2.0)
-_OPEN_TIMEOUT_S, _READ_TIMEOUT_S = 5.0, 3.0
+_OPEN_TIMEOUT_S, _READ_TIMEOUT_S = 15.0, 5.0
 _JPEG_QUALITY = 80
 _OPTIONS = {"rtsp_transport": "tcp", "fflags": "nobuffer", "flags": "low_delay", "max_delay": "0"}
+# What the stream is, its description says; to look at pictures for seconds first would only delay them.
+_OPTIONS |= {"analyzeduration": "500000", "probesize": "100000"}
 
 
 class VideoReader:

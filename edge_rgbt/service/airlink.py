@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from edge_rgbt.recording import FlightRecorder
     from edge_rgbt.register import Registration
     from edge_rgbt.service.settings import ServicePlan
-    from edge_rgbt.streaming import StreamSettings, VideoServer
+    from edge_rgbt.streaming import StreamSettings, VideoServer, VideoSettings
 
 LOG = logging.getLogger(__name__)
 _LOOK_EVERY_NS = 200_000_000
@@ -243,7 +243,7 @@ def camera_profile(plan: ServicePlan) -> CameraProfile:
     link, rgb = settings.mavlink, settings.cameras.rgb
     size = None if rgb.width_px is None or rgb.height_px is None else (rgb.width_px, rgb.height_px)
     return CameraProfile(
-        streams=tuple(_advertised(stream, settings.video.port) for stream in settings.stream),
+        streams=tuple(_advertised(stream, settings.video) for stream in settings.stream),
         size_px=size,
         gimbal_device_id=1 if settings.geolocation is not None and settings.mount.kind == "gimbal" else 0,
         geolocates=settings.geolocation is not None,
@@ -259,12 +259,12 @@ def camera_profile(plan: ServicePlan) -> CameraProfile:
     )
 
 
-def _advertised(stream: StreamSettings, port: int) -> StreamProfile:
+def _advertised(stream: StreamSettings, video: VideoSettings) -> StreamProfile:
     # Side by side, the RGB picture is the left half: the stream shows twice its width.
     view = (0.0, 0.0, 2.0, 1.0) if stream.source == "side-by-side" else (0.0, 0.0, 1.0, 1.0)
     return StreamProfile(
         stream.name,
-        f"rtsp://{{host}}:{port}{stream.mount}",
+        f"rtsp://{video.reached_at}:{video.port}{stream.mount}",
         stream.size_px,
         stream.rate_hz,
         hfov_deg=stream.hfov_deg,

@@ -234,8 +234,7 @@ class _Outlet:
         source, gst = self._source, self._gst
         # GStreamer's clock is CLOCK_MONOTONIC, as ours is. A pipeline that does not play yet has no
         # beginning, and a first picture stamped without it would be shown hours later.
-        begun_ns = 0 if source is None else source.get_base_time()
-        if not begun_ns:
+        if source is None or not (begun_ns := source.get_base_time()):
             return
         planes: Any = cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420)
         buffer = gst.Gst.Buffer.new_wrapped(planes.tobytes())

@@ -32,6 +32,16 @@ class VideoSettings:
             raise ValueError(f"max_clients is {self.max_clients}, expected 1 to 100")
 
     @property
+    def reached_at(self) -> str:
+        """The host of stream URLs: the address listened on; `{host}` where that is every address of ours."""
+        found = self.address_and_port
+        assert found is not None
+        address = ipaddress.ip_address(found[0])
+        if address.is_unspecified:
+            return "{host}"
+        return f"[{address}]" if address.version == 6 else str(address)
+
+    @property
     def port(self) -> int:
         found = self.address_and_port
         assert found is not None

@@ -112,7 +112,7 @@ def test_closing_sends_one_last_idle_status_r_ts_7(ground):
     publisher.close()
     publisher.publish(state(), 640, 512)
     assert wait_for(lambda: ground.of(STATUS) and ground.of(STATUS)[-1].tracking_status == 0)
-    assert ground.of("HEARTBEAT")[-1].system_status == 7
+    assert wait_for(lambda: ground.of("HEARTBEAT")[-1].system_status == 7)
 
 
 def test_the_status_rate_is_capped_and_the_newest_wins(ground):

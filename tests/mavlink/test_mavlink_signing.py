@@ -257,6 +257,7 @@ def test_require_mode_hears_signed_commands_only_and_survives_a_restart_in_the_p
             ground.send(recorded)  # replayed
             assert wait_for(lambda: station.status().endpoints[0].signatures.replayed == 1)
             counted = station.status().endpoints[0].signatures
+            assert wait_for(lambda: ground.of("COMMAND_ACK"))
         assert (counted.good, counted.bad, counted.unsigned) == (1, 1, 1)
         assert len(ground.of("COMMAND_ACK")) == 1
         listener = dialect.MAVLink(None)

@@ -178,6 +178,19 @@ def test_an_address_must_be_given_whole(listen):
         VideoSettings(listen)
 
 
+@pytest.mark.parametrize(
+    ("listen", "host"),
+    [
+        ("127.0.0.1:8554", "127.0.0.1"),
+        ("[::1]:8554", "[::1]"),
+        ("0.0.0.0:8554", "{host}"),
+        ("[::]:8554", "{host}"),
+    ],
+)
+def test_streams_are_advertised_where_they_can_be_had(listen, host):
+    assert VideoSettings(listen).reached_at == host
+
+
 def test_the_clock_in_a_picture_survives_noise():
     picture = np.full((240, 320, 3), 90, np.uint8)
     draw_clock(picture, 1_234_567_000_000)
