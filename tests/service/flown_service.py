@@ -16,25 +16,27 @@ from edge_rgbt.cameras.system_gi import load_gstreamer, load_rtsp_server
 from edge_rgbt.errors import EdgeRgbtError
 
 SIZE = (320, 240)
-_CONFIGURATION = '''
-[cameras.rgb]
+
+
+def ball_cameras(rgb_hz: int, tir_hz: int, tir_size: tuple[int, int] = SIZE) -> str:
+    """The tables of two GStreamer cameras that see the same moving ball, in colour and in 16 bits."""
+    seen = (("rgb", "BGR", "BGR", SIZE, rgb_hz), ("tir", "GRAY16", "GRAY16_LE", tir_size, tir_hz))
+    return "".join(
+        f'''
+[cameras.{name}]
 kind = "gstreamer"
 pipeline = """videotestsrc is-live=true pattern=ball !
-    video/x-raw,format=BGR,width=320,height=240,framerate=15/1"""
-pixel_format = "BGR"
-width_px = 320
-height_px = 240
-rate_hz = 15
+    video/x-raw,format={caps},width={width},height={height},framerate={rate_hz}/1"""
+pixel_format = "{pixels}"
+width_px = {width}
+height_px = {height}
+rate_hz = {rate_hz}
+'''
+        for name, pixels, caps, (width, height), rate_hz in seen
+    )
 
-[cameras.tir]
-kind = "gstreamer"
-pipeline = """videotestsrc is-live=true pattern=ball !
-    video/x-raw,format=GRAY16_LE,width=320,height=240,framerate=15/1"""
-pixel_format = "GRAY16"
-width_px = 320
-height_px = 240
-rate_hz = 15
 
+_REST = """
 [pairing]
 tolerance_ms = 60
 
@@ -56,7 +58,7 @@ name = "Thermal"
 source = "thermal"
 size_px = [320, 240]
 rate_hz = 15
-'''
+"""
 
 
 def free_port(kind: int = socket.SOCK_DGRAM) -> int:
@@ -75,7 +77,7 @@ def flown(folder: Path, port: int, system: int = 1, more: str = "") -> Iterator[
         pytest.skip(str(missing))
     path = folder / "service.toml"
     video = free_port(socket.SOCK_STREAM)
-    path.write_text(_CONFIGURATION.format(port=port, system=system, video=video) + more)
+    path.write_text(ball_cameras(15, 15) + _REST.format(port=port, system=system, video=video) + more)
     call = [sys.executable, "-m", "edge_rgbt", "run", "--config", str(path), "--seconds", "200"]
     with (folder / "service.log").open("w") as log:
         process = subprocess.Popen(call, stdout=log, stderr=subprocess.STDOUT, text=True)

@@ -8,29 +8,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from flown_service import ball_cameras
 
 from edge_rgbt.cameras.system_gi import load_gstreamer
 from edge_rgbt.errors import EdgeRgbtError
 
-CONFIGURATION = '''
-[cameras.rgb]
-kind = "gstreamer"
-pipeline = """videotestsrc is-live=true pattern=ball !
-    video/x-raw,format=BGR,width=320,height=240,framerate=15/1"""
-pixel_format = "BGR"
-width_px = 320
-height_px = 240
-rate_hz = 15
-
-[cameras.tir]
-kind = "gstreamer"
-pipeline = """videotestsrc is-live=true pattern=ball !
-    video/x-raw,format=GRAY16_LE,width=160,height=120,framerate=9/1"""
-pixel_format = "GRAY16"
-width_px = 160
-height_px = 120
-rate_hz = 9
-
+CONFIGURATION = (
+    ball_cameras(15, 9, (160, 120))
+    + """
 [pairing]
 tolerance_ms = 60
 
@@ -40,7 +25,8 @@ box_px = [150, 110, 30, 30]
 [mavlink]
 url = ["udpout:127.0.0.1:14598"]
 sysid = 1
-'''
+"""
+)
 
 
 @pytest.mark.slow
