@@ -53,6 +53,29 @@ class AutopilotLink:
         return [Outgoing(message, Priority.ONE_SHOT, speaker, self.endpoint)]
 
 
+class FollowsAutopilot:
+    """What components that keep to one autopilot have in common: they begin anew with another vehicle, and
+    when the link in use is lost or the autopilot restarts (R-EP-8, R-EP-9)."""
+
+    def __init__(self) -> None:
+        self._link = AutopilotLink()
+
+    def vehicle_changed(self, system: int) -> list[Outgoing]:
+        if system != self._link.system:
+            self._link.belong_to(system)
+            self._restart()
+        return []
+
+    def link_changed(self, endpoint: str, up: bool) -> list[Outgoing]:
+        if not up and self._link.lose(endpoint):
+            self._restart()
+        return []
+
+    def _restart(self) -> None:
+        """Forgets what the last life of the autopilot said."""
+        raise NotImplementedError
+
+
 def set_message_interval(system: int, message_id: int, rate_hz: float) -> Any:
     """COMMAND_LONG that asks the autopilot for a message so many times per second."""
     command, interval_us = dialect.MAV_CMD_SET_MESSAGE_INTERVAL, round(1e6 / rate_hz)

@@ -85,7 +85,7 @@ class TrackPublisher:
     @property
     def problem(self) -> str:
         """The last trouble of each endpoint that is not connected, or nothing."""
-        return "; ".join(f"{e.url}: {e.problem}" for e in self.station.status().endpoints if e.problem)
+        return self.station.status().problem
 
     @property
     def identity(self) -> Identity | None:

@@ -68,6 +68,11 @@ class StationStatus:
     tap_lost: int
     loops: int
 
+    @property
+    def problem(self) -> str:
+        """The last trouble of each endpoint that is not connected, or nothing."""
+        return "; ".join(f"{one.url}: {one.problem}" for one in self.endpoints if one.problem)
+
     def flat(self) -> dict[str, int]:
         """Every counter by its name; those that endpoints have are sums (R-EP-10)."""
         found = {

@@ -17,7 +17,7 @@ from edge_rgbt.geolocation.telemetry import (
     Telemetry,
     VehiclePosition,
 )
-from edge_rgbt.mavlink.autopilot_link import AutopilotLink, set_message_interval
+from edge_rgbt.mavlink.autopilot_link import FollowsAutopilot, set_message_interval
 from edge_rgbt.mavlink.dialect import common as dialect
 from edge_rgbt.mavlink.exchange import Outgoing, Received, Speaker
 from edge_rgbt.mavlink.identity import AUTOPILOT_COMPONENT
@@ -37,7 +37,7 @@ _PLACE_KNOWN = dialect.ESTIMATOR_POS_HORIZ_ABS
 _PLACE_GUESSED = dialect.ESTIMATOR_CONST_POS_MODE | dialect.ESTIMATOR_GPS_GLITCH
 
 
-class TelemetryReader:
+class TelemetryReader(FollowsAutopilot):
     """Feeds `telemetry`, and asks the autopilot for what does not come by itself.
 
     Where `clock` has no valid offset, and for devices with a clock of their own, a message counts as old as
@@ -56,7 +56,7 @@ class TelemetryReader:
         self._telemetry, self._clock, self._speaker = telemetry, clock, speaker
         self._latency_ns = round(settings.link_latency_ms * 1e6)
         self._latency_sigma_ns = round(settings.link_latency_sigma_ms * 1e6)
-        self._link = AutopilotLink()
+        super().__init__()
         self._requests = TelemetryRequests(wanted_messages(self._mount, settings))
         self._newest_boot_ms: int | None = None
         self._quaternion_ns: int | None = None
@@ -81,18 +81,6 @@ class TelemetryReader:
     def missing(self, now_ns: int) -> list[str]:
         """Names of the messages that should come and do not."""
         return self._requests.missing(now_ns)
-
-    def vehicle_changed(self, system: int) -> list[Outgoing]:
-        if system != self._link.system:
-            self._link.belong_to(system)
-            self._restart()
-        return []
-
-    def link_changed(self, endpoint: str, up: bool) -> list[Outgoing]:
-        """After silence, or when the autopilot restarted, everything is asked for anew (R-EP-8, R-EP-9)."""
-        if not up and self._link.lose(endpoint):
-            self._restart()
-        return []
 
     def receive(self, received: Received) -> list[Outgoing]:
         message, kind = received.message, received.message.get_type()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from edge_rgbt.geolocation.clock import AutopilotClock
-from edge_rgbt.mavlink.autopilot_link import AutopilotLink
+from edge_rgbt.mavlink.autopilot_link import FollowsAutopilot
 from edge_rgbt.mavlink.dialect import common as dialect
 from edge_rgbt.mavlink.exchange import Outgoing, Priority, Received, Speaker
 from edge_rgbt.mavlink.identity import CAMERA_COMPONENT
@@ -21,7 +21,7 @@ _ADDRESSED = "target_system" in dialect.MAVLink_timesync_message.fieldnames  # i
 _EARLIEST_UNIX_US = 10**15  # before 2001: the autopilot has no satellite time yet
 
 
-class TimeSync:
+class TimeSync(FollowsAutopilot):
     """Answers every question about our time, asks the autopilot for its own, and keeps `clock`.
 
     component: our own number. It runs beside whatever else the speaker says.
@@ -32,25 +32,12 @@ class TimeSync:
     ) -> None:
         self.clock = clock
         self._component, self._speaker = component, speaker
-        self._link = AutopilotLink()
+        super().__init__()
         self._asked: dict[int, int] = {}  # what we asked with -> when
         self._fast_until_ns: int | None = None
         self._next_ns = 0
         self._resets = clock.resets
         self._newest_theirs_ns: int | None = None
-
-    def vehicle_changed(self, system: int) -> list[Outgoing]:
-        """Another vehicle: its clock is another one."""
-        if system != self._link.system:
-            self._link.belong_to(system)
-            self._restart()
-        return []
-
-    def link_changed(self, endpoint: str, up: bool) -> list[Outgoing]:
-        """The autopilot's link was lost, or the autopilot restarted: its old time means nothing."""
-        if not up and self._link.lose(endpoint):
-            self._restart()
-        return []
 
     def receive(self, received: Received) -> list[Outgoing]:
         kind = received.message.get_type()

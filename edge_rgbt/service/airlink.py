@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import ExitStack
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from edge_rgbt.geolocation.camera_attitude import CameraMount
@@ -23,7 +23,6 @@ from edge_rgbt.mavlink.camera.component import CameraComponent
 from edge_rgbt.mavlink.camera.diagnostics import ComputerStatus
 from edge_rgbt.mavlink.camera.hosts import outward_host
 from edge_rgbt.mavlink.camera.profile import CameraProfile, Reporting, StreamProfile
-from edge_rgbt.mavlink.connection import LinkCounters
 from edge_rgbt.mavlink.sources import SourcePolicy
 from edge_rgbt.mavlink.station import Station
 from edge_rgbt.mavlink.steering.component import SteeringComponent
@@ -34,6 +33,7 @@ from edge_rgbt.mavlink.timesync import TimeSync
 from edge_rgbt.service.selections import Selections
 from edge_rgbt.steering.situation import Level
 from edge_rgbt.steering.target_watch import NOTHING, Observation
+from edge_rgbt.streaming import Shown, StreamSettings, VideoServer, VideoSettings
 from edge_rgbt.types import FramePair, TargetPosition, TrackState
 
 if TYPE_CHECKING:
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from edge_rgbt.recording import FlightRecorder
     from edge_rgbt.register import Registration
     from edge_rgbt.service.settings import ServicePlan
-    from edge_rgbt.streaming import StreamSettings, VideoServer, VideoSettings
 
 LOG = logging.getLogger(__name__)
 _LOOK_EVERY_NS = 200_000_000
@@ -176,8 +175,6 @@ class AirLink:
 
     def _show(self, pair: FramePair, state: TrackState | None, registration: Registration | None) -> None:
         if self.video is not None:
-            from edge_rgbt.streaming import Shown
-
             self.video.offer(Shown(pair, state, registration))
 
     def _look(self, pair: FramePair, now_ns: int) -> None:
@@ -214,16 +211,9 @@ class AirLink:
     # What counts.
 
     @property
-    def counters(self) -> LinkCounters:
-        """Sums over the endpoints."""
-        each = [endpoint.counters for endpoint in self.station.status().endpoints]
-        names = [field.name for field in fields(LinkCounters)]
-        return LinkCounters(**{name: sum(getattr(one, name) for one in each) for name in names})
-
-    @property
     def problem(self) -> str:
         """What keeps endpoints from being connected, or nothing."""
-        return "; ".join(f"{e.url}: {e.problem}" for e in self.station.status().endpoints if e.problem)
+        return self.station.status().problem
 
     # Into the recording, from the threads of the station.
 
@@ -277,8 +267,6 @@ def _advertised(stream: StreamSettings, video: VideoSettings) -> StreamProfile:
 def _video(plan: ServicePlan) -> VideoServer | None:
     if not plan.settings.stream:
         return None
-    from edge_rgbt.streaming import VideoServer
-
     return VideoServer(plan.settings.video, plan.settings.stream)
 
 

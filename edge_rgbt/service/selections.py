@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from edge_rgbt.mavlink.camera.control import Picture, Requester, StartRequest
 from edge_rgbt.types import Box, FramePair
-
-if TYPE_CHECKING:
-    from edge_rgbt.mavlink.camera.control import Picture, Requester, StartRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +31,6 @@ class Selections:
 
     def seen(self, pair: FramePair) -> None:
         """The newest pair with a picture, from the frame loop."""
-        from edge_rgbt.mavlink.camera.control import Picture
-
         newest_ns = max(pair.rgb.timestamp_ns, pair.tir.timestamp_ns)
         with self._lock:
             self._picture = Picture(pair.rgb.width, pair.rgb.height, newest_ns)
@@ -49,9 +44,6 @@ class Selections:
         with self._lock:
             wish, self._wish = self._wish, None
         return wish
-
-    def waiting(self) -> bool:
-        return self._wish is not None
 
     # Called by the station.
 

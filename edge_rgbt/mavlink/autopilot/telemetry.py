@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from edge_rgbt.geolocation.rotations import from_euler
 from edge_rgbt.mavlink.autopilot.stacks import Stack
 from edge_rgbt.mavlink.dialect import common as dialect
 from edge_rgbt.sim.vehicle import Condition, Home, SensorErrors, VehicleState
@@ -43,19 +44,6 @@ class Report:
         return self.boot_ns // 1_000_000 & 0xFFFFFFFF
 
 
-def quaternion(roll_rad: float, pitch_rad: float, yaw_rad: float) -> tuple[float, float, float, float]:
-    """(w, x, y, z) of Z-Y-X Euler angles."""
-    cr, sr = math.cos(roll_rad / 2), math.sin(roll_rad / 2)
-    cp, sp = math.cos(pitch_rad / 2), math.sin(pitch_rad / 2)
-    cy, sy = math.cos(yaw_rad / 2), math.sin(yaw_rad / 2)
-    return (
-        cr * cp * cy + sr * sp * sy,
-        sr * cp * cy - cr * sp * sy,
-        cr * sp * cy + sr * cp * sy,
-        cr * cp * sy - sr * sp * cy,
-    )
-
-
 def gimbal_flags(locked: bool, stack: Stack, frame: int | None = None) -> int:
     """Flags of 285. PX4 gives a locked yaw from north; ArduPilot any yaw from the nose, with 44 or 60.
 
@@ -78,7 +66,7 @@ def _attitude(r: Report) -> Any:
 
 def _attitude_quaternion(r: Report) -> Any:
     s = r.state
-    q = quaternion(s.roll_rad, s.pitch_rad, s.yaw_rad)
+    q = from_euler(s.roll_rad, s.pitch_rad, s.yaw_rad)
     return dialect.MAVLink_attitude_quaternion_message(r.boot_ms, *q, 0.0, 0.0, s.yaw_rate_rad_s)
 
 
@@ -213,7 +201,7 @@ def _gimbal_attitude(r: Report) -> Any:
         rates = (math.nan, math.nan, math.nan)
     return dialect.MAVLink_gimbal_device_attitude_status_message(
         0, 0, r.boot_ms, r.gimbal_flags,
-        quaternion(s.gimbal_roll_rad, s.gimbal_pitch_rad, math.remainder(yaw, math.tau)), *rates, 0,
+        from_euler(s.gimbal_roll_rad, s.gimbal_pitch_rad, math.remainder(yaw, math.tau)), *rates, 0,
         math.nan, math.nan, 1,
     )  # fmt: skip
 

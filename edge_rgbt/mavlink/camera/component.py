@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from edge_rgbt.mavlink.camera.about import CameraView, StorageState, StreamState
 from edge_rgbt.mavlink.camera.broadcast import Broadcast
@@ -40,16 +39,6 @@ _CHANGE_NS = 50_000_000  # a status that flickers is told no faster than this
 _MOST_SESSIONS = 64
 NOBODYS = 0  # number of a track that is not told to anybody
 _SECOND_US = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class _Published:
-    state: TrackState
-    width: int
-    height: int
-    track_id: int | None
-    now_ns: int
-    captured_ns: int | None
 
 
 class CameraComponent:
